@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Copy-on-write volumes in pools.
+#![forbid(unsafe_code)]

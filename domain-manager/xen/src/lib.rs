@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The only door to Xen: event channels, grants, xenstore and xl.

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What windows a guest has and what may be shown of them, without I/O.
+#![forbid(unsafe_code)]
