@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The link between a domain's daemon in dom0 and its agent, and the agent's own socket.
+//!
+//! Order: the agent (vchan server for dom0, port 512) sends `HELLO` as soon as it has created the
+//! channel, the daemon answers with its own. Then
+//!
+//! - dom0 to domain: `EXEC_CMDLINE` or `JUST_EXEC` with the route of the data vchan; the agent
+//!   connects to it, runs the command, and reports `CONNECTION_TERMINATED` with the same route.
+//! - domain to anywhere: a trigger with a request id; the daemon answers `SERVICE_REFUSED`, or
+//!   `SERVICE_CONNECT` with a route on which the caller in the domain then serves a data vchan.
+//!   `CONNECTION_TERMINATED` follows when the caller has gone.
+//!
+//! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
+//! [`crate::exec::Route`], or the end of the stream for a refusal.
+
+use std::ops::RangeInclusive;
+
+use crate::exec::{Exec, Mode, Route, ServiceConnect};
+use crate::frame::{Kind, Role, frame};
+use crate::limits::{EXEC_BODY_MAX, IDENT_LEN};
+use crate::trigger::{RequestId, UntrustedTrigger};
+use crate::version::Version;
+
+/// What a daemon hears from its agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToDaemon {
+    /// A process in the domain asks for a call.
+    Trigger(UntrustedTrigger),
+    /// A call's data vchan is no longer in use.
+    Terminated(Route),
+}
+
+/// What an agent hears from its daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToAgent {
+    /// Start a command.
+    Exec(Exec),
+    /// A request was allowed.
+    Connect(ServiceConnect),
+    /// A request was refused.
+    Refused(RequestId),
+}
+
+/// The rules by which a daemon reads its agent.
+#[derive(Debug)]
+pub struct FromAgent;
+
+/// The rules by which an agent reads its daemon.
+#[derive(Debug)]
+pub struct FromDaemon;
+
+/// The rules by which an agent reads a caller on its socket: one trigger of any version.
+#[derive(Debug)]
+pub struct FromCaller;
+
+impl Role for FromAgent {
+    type Message = ToDaemon;
+    const HELLO: Option<(Version, Version)> = Some((Version::OWN, Version::V2));
+
+    fn bounds(kind: Kind, version: Version) -> Option<RangeInclusive<usize>> {
+        let legal = match kind {
+            Kind::ConnectionTerminated => return Some(8..=8),
+            Kind::TriggerV2 => version == Version::V2,
+            Kind::TriggerV3 => version >= Version::V3,
+            Kind::TriggerV4 => version >= Version::V4,
+            _ => false,
+        };
+        legal.then(|| UntrustedTrigger::bounds(kind))
+    }
+
+    fn parse(kind: Kind, body: &[u8]) -> Result<ToDaemon, &'static str> {
+        match kind {
+            Kind::ConnectionTerminated => Route::decode(body).map(ToDaemon::Terminated),
+            _ => UntrustedTrigger::parse(kind, body).map(ToDaemon::Trigger),
+        }
+    }
+}
+
+impl Role for FromDaemon {
+    type Message = ToAgent;
+    const HELLO: Option<(Version, Version)> = Some((Version::OWN, Version::V2));
+
+    fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
+        match kind {
+            Kind::ExecCmdline | Kind::JustExec => Some(9..=EXEC_BODY_MAX),
+            Kind::ServiceConnect => Some(9..=8 + IDENT_LEN),
+            Kind::ServiceRefused => Some(IDENT_LEN..=IDENT_LEN),
+            _ => None,
+        }
+    }
+
+    fn parse(kind: Kind, body: &[u8]) -> Result<ToAgent, &'static str> {
+        match kind {
+            Kind::ExecCmdline => Exec::parse(Mode::Attached, body).map(ToAgent::Exec),
+            Kind::JustExec => Exec::parse(Mode::Detached, body).map(ToAgent::Exec),
+            Kind::ServiceConnect => ServiceConnect::parse(body).map(ToAgent::Connect),
+            _ => RequestId::parse(body)
+                .map(ToAgent::Refused)
+                .ok_or("not a request id"),
+        }
+    }
+}
+
+impl Role for FromCaller {
+    type Message = UntrustedTrigger;
+    const HELLO: Option<(Version, Version)> = None;
+
+    fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
+        matches!(kind, Kind::TriggerV2 | Kind::TriggerV3 | Kind::TriggerV4)
+            .then(|| UntrustedTrigger::bounds(kind))
+    }
+
+    fn parse(kind: Kind, body: &[u8]) -> Result<UntrustedTrigger, &'static str> {
+        UntrustedTrigger::parse(kind, body)
+    }
+}
+
+/// A `SERVICE_REFUSED` frame for a request id as it was received.
+pub fn refused(ident: &[u8; IDENT_LEN]) -> Vec<u8> {
+    frame(Kind::ServiceRefused, &[ident])
+}
+
+/// A `CONNECTION_TERMINATED` frame.
+pub fn terminated(route: Route) -> Vec<u8> {
+    frame(Kind::ConnectionTerminated, &[&route.encode()])
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_types::{DomId, Port};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::{Incoming, Receiver, Violation, hello};
+
+    fn greeted<R: Role>(peer: Version) -> Receiver<R> {
+        let mut receiver = Receiver::new();
+        receiver.push(&hello(peer));
+        assert_eq!(receiver.next().ok().flatten().is_some(), true);
+        receiver
+    }
+
+    #[test]
+    fn nothing_is_heard_before_the_hello_and_no_second_hello_after_it() {
+        let mut early = Receiver::<FromAgent>::new();
+        early.push(&frame(Kind::ConnectionTerminated, &[&[0; 8]]));
+        assert_eq!(early.next(), Err(Violation::UnexpectedKind(0x211)));
+        let mut twice = greeted::<FromAgent>(Version::V4);
+        twice.push(&hello(Version::V4));
+        assert_eq!(twice.next(), Err(Violation::UnexpectedKind(0x300)));
+    }
+
+    #[test]
+    fn each_version_has_its_triggers() {
+        use Version::{V2, V3, V4};
+        for (agreed, sent, legal) in [
+            (V2, V2, true),
+            (V2, V3, false),
+            (V2, V4, false),
+            (V3, V2, false),
+            (V3, V3, true),
+            (V3, V4, false),
+            (V4, V2, false),
+            (V4, V3, true),
+            (V4, V4, true),
+        ] {
+            let mut receiver = greeted::<FromAgent>(agreed);
+            let trigger = UntrustedTrigger::new("", "work", &RequestId::numbered(1), "s");
+            receiver.push(&trigger.encode(sent).unwrap());
+            assert_eq!(receiver.next().is_ok(), legal, "{sent} at {agreed}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_judged_before_the_body_comes() {
+        for (kind, len) in [
+            (0x212, 96),
+            (0x213, 160),
+            (0x213, 65161),
+            (0x211, 7),
+            (0x213, u32::MAX),
+        ] {
+            let mut receiver = greeted::<FromAgent>(Version::V4);
+            receiver.push(&[(kind as u32).to_le_bytes(), u32::to_le_bytes(len)].concat());
+            assert_eq!(receiver.next(), Err(Violation::BadLength { kind, len }));
+        }
+    }
+
+    fn to_agent() -> impl Strategy<Value = (Vec<u8>, ToAgent)> {
+        let route = (0u32..0x7ff0, any::<u32>()).prop_map(|(domain, port)| Route {
+            domain: DomId::new(domain).unwrap(),
+            port: Port(port),
+        });
+        let ident = "[A-Za-z0-9 ._-]{0,31}"
+            .prop_map(|text| RequestId::parse(format!("{text}\0").as_bytes()).unwrap());
+        (route, ident, "[^\0]{0,200}", 0..4).prop_map(|(route, ident, command, which)| {
+            let exec = |mode| Exec {
+                mode,
+                route,
+                command: command.clone().into_bytes(),
+            };
+            match which {
+                0 => (
+                    exec(Mode::Attached).encode(),
+                    ToAgent::Exec(exec(Mode::Attached)),
+                ),
+                1 => (
+                    exec(Mode::Detached).encode(),
+                    ToAgent::Exec(exec(Mode::Detached)),
+                ),
+                2 => {
+                    let connect = ServiceConnect { route, ident };
+                    (connect.encode(), ToAgent::Connect(connect))
+                }
+                _ => (refused(&ident.field()), ToAgent::Refused(ident)),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_one_side_writes_the_other_reads_however_it_is_cut(
+            messages in prop::collection::vec(to_agent(), 0..6), piece in 1usize..40,
+        ) {
+            let bytes: Vec<u8> = messages.iter().flat_map(|(frame, _)| frame.clone()).collect();
+            let mut receiver = greeted::<FromDaemon>(Version::V4);
+            let mut seen = Vec::new();
+            for part in bytes.chunks(piece) {
+                receiver.push(part);
+                while let Some(incoming) = receiver.next().unwrap() {
+                    let Incoming::Message(message) = incoming else { panic!() };
+                    seen.push(message);
+                }
+            }
+            prop_assert_eq!(seen, messages.into_iter().map(|(_, message)| message).collect::<Vec<_>>());
+            prop_assert_eq!(receiver.pending(), 0);
+        }
+
+        #[test]
+        fn no_bytes_make_a_receiver_fall_over(
+            kind in prop::sample::select(vec![0x200u32, 0x201, 0x202, 0x203, 0x210, 0x211, 0x212, 0x213, 0x300, 1]),
+            len in 0u32..300, body: Vec<u8>,
+        ) {
+            let bytes = [&kind.to_le_bytes()[..], &len.to_le_bytes(), &body].concat();
+            let mut daemon = greeted::<FromAgent>(Version::V4);
+            let mut agent = greeted::<FromDaemon>(Version::V4);
+            let mut socket = Receiver::<FromCaller>::new();
+            daemon.push(&bytes);
+            agent.push(&bytes);
+            socket.push(&bytes);
+            while let Ok(Some(Incoming::Message(message))) = daemon.next() {
+                if let ToDaemon::Trigger(trigger) = message { let _ = trigger.check(); }
+            }
+            while let Ok(Some(_)) = agent.next() {}
+            while let Ok(Some(_)) = socket.next() {}
+        }
+    }
+}
