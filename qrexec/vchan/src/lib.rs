@@ -1,2 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A byte stream between two domains that trusts nothing the other side writes.
+//!
+//! A *server* announces a channel for one *client* domain under a port number; the client
+//! connects; from then on each side writes into one ring and reads from the other. The
+//! rings are bit-compatible with `libxenvchan`, so either side may be its C code.
+//!
+//! | transport | memory | wake-ups | meeting place |
+//! |---|---|---|---|
+//! | [`Transport::Xen`] | granted pages | event channel | xenstore |
+//! | [`Transport::Local`] | a sealed memfd, same ring code | a Unix socket | a folder |
+//! | [`Transport::Socket`] | none | the stream itself | a folder; as Qubes' vchan simulator |
+//!
+//! **Trusts:** the kernel and, through it, Xen. **Does not trust** the peer: it may write
+//! any byte of the shared memory at any time, wake us without reason, or die.
+//!
+//! Invariants:
+//! - The peer's indices are copied once and checked; an impossible one is
+//!   [`StreamError::Corrupt`], never a copy beyond the ring and never a silent hang.
+//! - Bytes are copied out before anybody parses them.
+//! - Nothing blocks but what has `blocking` or `wait` in its name, and [`Endpoints::connect`].
+//! - A peer's death is seen as [`State::Closed`] after a wake-up of [`Vchan::fd`]; what it
+//!   had sent can still be read.
+//! - Dropping a [`Vchan`] tells the peer, and takes back what was announced.
+//!
+//! Whoever writes messages into a channel should begin one only when a decent part of it
+//! fits ([`Vchan::writable_at_least`]), or a slow reader makes the writer crawl in pieces of
+//! a few bytes. [`Vchan::write`] itself never holds bytes back: a peer that waits for the
+//! rest of a message that nearly fills the ring would wait for ever.
+
+mod endpoints;
+mod error;
+mod local;
+mod mapping;
+mod pages;
+mod ring;
+mod stream;
+
+pub use endpoints::{Endpoints, RingSizes, Transport};
+pub use error::{OpenError, ShareError, StreamError};
+pub use local::remove_leftovers;
+pub use pages::{MappedPages, SHARE_MAX, SharedPages};
+pub use ring::RING_MAX;
+pub use stream::{State, Vchan};

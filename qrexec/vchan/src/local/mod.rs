@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The local transport: domains that are process trees on one kernel.
+//!
+//! The server listens on a socket in a folder both see. To the client that connects it
+//! hands a sealed memfd with the control page and the rings; the socket stays open, one
+//! byte on it is a wake-up, and its end is the peer's death. There is no isolation in
+//! this: it exists so that everything above can run without a hypervisor.
+//!
+//! A socket rather than a pair of eventfds, since both ends of an eventfd share its flags
+//! and its counter: a peer could make ours block or swallow our wake-ups.
+
+mod link;
+mod meeting;
+mod pages;
+
+use std::path::Path;
+use std::time::Instant;
+
+use bulkhead_types::{DomId, Port};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+
+pub(crate) use self::link::LocalLink;
+pub(crate) use self::meeting::{MeetingPoint, arrive};
+pub(crate) use self::pages::LocalPages;
+pub use self::pages::remove_leftovers;
+use crate::OpenError;
+use crate::mapping::{FileMapping, Region};
+use crate::ring::{End, Orders, PAGE, SharedRing, offered_orders};
+
+/// The name of a channel's meeting point in the folder.
+fn channel_name(server: DomId, client: DomId, port: Port) -> String {
+    format!("ring.{server}.{client}.{port}.sock")
+}
+
+/// Makes the memory of a channel and announces it.
+pub(crate) fn serve(
+    folder: &Path,
+    server: DomId,
+    client: DomId,
+    port: Port,
+    orders: Orders,
+) -> Result<(End<SharedRing>, LocalLink), OpenError> {
+    let length = SharedRing::contiguous_len(orders);
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let memory =
+        memfd_create("vchan", flags).map_err(OpenError::system("make memory for a ring"))?;
+    ftruncate(&memory, length as i64).map_err(OpenError::system("size the memory of a ring"))?;
+    let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))
+        .map_err(OpenError::system("seal the memory of a ring"))?;
+    let mapping = FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"))?;
+    let ring = SharedRing::contiguous(Region::File(mapping), orders)
+        .expect("the mapping was made as long as the orders need");
+    ring.publish_orders();
+    let sizes = ring.sizes();
+    let end = End::serve(ring, sizes);
+    let meeting = MeetingPoint::open(folder, &channel_name(server, client, port))?;
+    Ok((end, LocalLink::waiting(meeting, memory)?))
+}
+
+/// Meets the server and maps what it hands over.
+pub(crate) fn connect(
+    folder: &Path,
+    server: DomId,
+    client: DomId,
+    port: Port,
+    deadline: Option<Instant>,
+) -> Result<(End<SharedRing>, LocalLink), OpenError> {
+    let timed_out = || OpenError::TimedOut { server, port };
+    let name = channel_name(server, client, port);
+    loop {
+        let socket = arrive(folder, &name, deadline)?.ok_or_else(timed_out)?;
+        // No memory: that server left before it took us in; perhaps another one comes.
+        let Some(memory) = link::receive_memory(&socket, deadline, timed_out)? else {
+            continue;
+        };
+        let corrupt = |what| OpenError::Corrupt { server, what };
+
+        // A file that could shrink under the mapping would kill us.
+        let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).unwrap_or(0);
+        if !SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK) {
+            return Err(corrupt("its memory is not sealed"));
+        }
+        let size = nix::sys::stat::fstat(&memory)
+            .map_err(OpenError::system("look at a ring"))?
+            .st_size;
+        let length = usize::try_from(size).unwrap_or(0);
+        let map =
+            |length| FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"));
+        if length < PAGE {
+            return Err(corrupt("its memory is smaller than a page"));
+        }
+        let orders = offered_orders(&Region::File(map(PAGE)?))
+            .ok_or_else(|| corrupt("impossible ring sizes"))?;
+        let needed = SharedRing::contiguous_len(orders);
+        if length < needed {
+            return Err(corrupt("its memory is smaller than its rings"));
+        }
+        let ring = SharedRing::contiguous(Region::File(map(needed)?), orders)
+            .expect("the mapping was made as long as the orders need");
+        let sizes = ring.sizes();
+        let end = End::join(ring, sizes);
+        let link = LocalLink::open(socket)?;
+        link.wake_peer();
+        return Ok((end, link));
+    }
+}

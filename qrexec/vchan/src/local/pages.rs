@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pages shared between local domains: a file per share.
+//!
+//! They are read and written by calls instead of being mapped: the owner could shorten
+//! the file at any time, and touching a page behind its end would kill the reader.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bulkhead_types::DomId;
+
+use crate::ring::PAGE;
+use crate::{SHARE_MAX, ShareError};
+
+/// One share, seen by its owner or by its reader.
+#[derive(Debug)]
+pub(crate) struct LocalPages {
+    file: File,
+    references: Vec<u32>,
+    /// The file's name, which the owner removes.
+    owned: Option<PathBuf>,
+}
+
+/// The name of the share that begins with a reference.
+fn share_name(owner: DomId, peer: DomId, first: u32) -> String {
+    format!("pages.{owner}.{peer}.{first}")
+}
+
+impl LocalPages {
+    /// Makes zeroed pages.
+    pub fn share(
+        folder: &Path,
+        owner: DomId,
+        peer: DomId,
+        pages: usize,
+    ) -> Result<Self, ShareError> {
+        if pages == 0 || pages > SHARE_MAX {
+            return Err(ShareError::Count {
+                asked: pages,
+                limit: SHARE_MAX,
+            });
+        }
+        let failed = |source| ShareError::System {
+            what: "make shared pages",
+            source,
+        };
+        loop {
+            let first = next_reference(pages);
+            let path = folder.join(share_name(owner, peer, first));
+            match OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o644)
+                .open(&path)
+            {
+                Ok(file) => {
+                    // From here on the file goes when the value does, errors included.
+                    let references = (0..pages as u32).map(|i| first.wrapping_add(i)).collect();
+                    let share = Self {
+                        file,
+                        references,
+                        owned: Some(path),
+                    };
+                    share.file.set_len((pages * PAGE) as u64).map_err(failed)?;
+                    return Ok(share);
+                }
+                // Another process of this domain took the number: try the next.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Opens pages that `owner` shared with `reader`.
+    pub fn map(
+        folder: &Path,
+        owner: DomId,
+        reader: DomId,
+        references: &[u32],
+    ) -> Result<Self, ShareError> {
+        let absent = |source| ShareError::NoSuchPages { owner, source };
+        let first = *references.first().ok_or(ShareError::Count {
+            asked: 0,
+            limit: SHARE_MAX,
+        })?;
+        if references.len() > SHARE_MAX {
+            return Err(ShareError::Count {
+                asked: references.len(),
+                limit: SHARE_MAX,
+            });
+        }
+        let consecutive = references
+            .iter()
+            .enumerate()
+            .all(|(i, r)| *r == first.wrapping_add(i as u32));
+        if !consecutive {
+            return Err(absent(None));
+        }
+        let path = folder.join(share_name(owner, reader, first));
+        let file = OpenOptions::new()
+            .read(true)
+            // The owner may have put anything there: no waiting on a pipe, no link out.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+            .map_err(|source| absent(Some(source)))?;
+        let found = file.metadata().map_err(|source| absent(Some(source)))?;
+        if !found.is_file() || found.len() < (references.len() * PAGE) as u64 {
+            return Err(absent(None));
+        }
+        Ok(Self {
+            file,
+            references: references.to_vec(),
+            owned: None,
+        })
+    }
+
+    pub fn references(&self) -> &[u32] {
+        &self.references
+    }
+
+    /// Writes within bounds the caller checked.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), ShareError> {
+        let failed = |source| ShareError::System {
+            what: "write shared pages",
+            source,
+        };
+        self.file.write_all_at(bytes, offset as u64).map_err(failed)
+    }
+
+    /// Reads within bounds the caller checked.
+    pub fn read(&self, offset: usize, buffer: &mut [u8]) -> Result<(), ShareError> {
+        let failed = |source| ShareError::System {
+            what: "read shared pages",
+            source,
+        };
+        self.file
+            .read_exact_at(buffer, offset as u64)
+            .map_err(failed)
+    }
+}
+
+impl Drop for LocalPages {
+    fn drop(&mut self) {
+        if let Some(path) = &self.owned {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Reserves numbers for `pages` pages, never 0.
+fn next_reference(pages: usize) -> u32 {
+    // Processes of one domain start apart, so that they seldom meet.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let seed = std::process::id().wrapping_mul(0x9e37_79b1) | 1;
+    let _ = NEXT.compare_exchange(0, seed, Ordering::Relaxed, Ordering::Relaxed);
+    match NEXT.fetch_add(pages as u32, Ordering::Relaxed) {
+        0 => 1,
+        first => first,
+    }
+}
+
+/// Removes what a dead local domain left in the folder: announcements and shared pages.
+///
+/// Nothing of other domains is touched, and a folder that is gone counts as clean.
+pub fn remove_leftovers(folder: &Path, dead: DomId) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let prefixes =
+        ["ring", ".ring", "pages", "vchan", ".vchan"].map(|kind| format!("{kind}.{dead}."));
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if prefixes
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_str()))
+        {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Meeting and parting over the local transport.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::Duration;
+
+use bulkhead_vchan::{Endpoints, OpenError, RingSizes, State, Transport, remove_leftovers};
+
+use crate::stream::{CLIENT, PATIENCE, PORT, Pair, SERVER, deadline, id, wait_for};
+
+fn names(pair: &Pair) -> Vec<String> {
+    let entries = fs::read_dir(pair.folder.path()).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_client_may_come_first() {
+    let pair = Pair::local();
+    thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        let mut server = pair.serve(RingSizes::both(4096));
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn the_meeting_point_goes_when_the_client_came() {
+    let pair = Pair::local();
+    let server = pair.serve(RingSizes::both(4096));
+    assert_eq!(names(&pair), ["ring.7.0.513.sock"]);
+    drop(server);
+    assert!(names(&pair).is_empty());
+    let both = pair.connected(4096);
+    assert!(names(&pair).is_empty());
+    drop(both);
+}
+
+#[test]
+fn nobody_who_comes_later_meets_an_earlier_server() {
+    let pair = Pair::local();
+    let first = pair.connected(4096);
+    let (mut server, mut client) = pair.connected(4096);
+    client.write_all_blocking(b"second", deadline()).unwrap();
+    let mut heard = [0; 6];
+    server.read_exact_blocking(&mut heard, deadline()).unwrap();
+    assert_eq!(&heard, b"second");
+    drop(first);
+}
+
+#[test]
+fn a_client_gives_up_when_nobody_serves() {
+    let pair = Pair::local();
+    let result = pair.client.connect(id(SERVER), PORT, Some(Duration::ZERO));
+    let error = result.unwrap_err();
+    assert_eq!(error.to_string(), "domain 7 did not open port 513 in time");
+}
+
+#[test]
+fn a_client_gives_up_when_the_server_never_takes_it_in() {
+    let pair = Pair::local();
+    let _server = pair.serve(RingSizes::both(4096));
+    let result = pair
+        .client
+        .connect(id(SERVER), PORT, Some(Duration::from_millis(1)));
+    assert!(matches!(result, Err(OpenError::TimedOut { .. })));
+}
+
+#[test]
+fn clients_that_lost_patience_do_not_use_up_the_server() {
+    let pair = Pair::local();
+    let mut server = pair.serve(RingSizes::both(4096));
+    for _ in 0..3 {
+        let _ = pair.client.connect(id(SERVER), PORT, Some(Duration::ZERO));
+    }
+    thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn a_dead_servers_socket_is_not_mistaken_for_a_server() {
+    let pair = Pair::local();
+    let path = pair.folder.path().join("ring.7.0.513.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        let mut server = pair.serve(RingSizes::both(4096));
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn channels_between_other_domains_are_other_channels() {
+    let pair = Pair::local();
+    let _server = pair.serve(RingSizes::both(4096));
+    let stranger = Endpoints::new(Transport::Local(pair.folder.path().into()), id(3)).unwrap();
+    let result = stranger.connect(id(SERVER), PORT, Some(Duration::ZERO));
+    assert!(matches!(result, Err(OpenError::TimedOut { .. })));
+}
+
+#[test]
+fn a_domain_has_no_channel_to_itself() {
+    let pair = Pair::local();
+    let serve = pair.server.serve(id(SERVER), PORT, RingSizes::both(4096));
+    assert!(matches!(serve, Err(OpenError::Loopback(_))));
+    let connect = pair.client.connect(id(CLIENT), PORT, None);
+    assert!(matches!(connect, Err(OpenError::Loopback(_))));
+}
+
+#[test]
+fn a_folder_with_a_long_name_will_do() {
+    let top = tempfile::tempdir().unwrap();
+    let deep = top.path().join("long".repeat(40));
+    fs::create_dir(&deep).unwrap();
+    let side = |own| Endpoints::new(Transport::Local(deep.clone()), id(own)).unwrap();
+    let mut server = side(SERVER)
+        .serve(id(CLIENT), PORT, RingSizes::both(4096))
+        .unwrap();
+    thread::scope(|scope| {
+        let client = scope.spawn(|| side(CLIENT).connect(id(SERVER), PORT, Some(PATIENCE)));
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn leftovers_of_a_dead_domain_go_and_others_stay() {
+    let pair = Pair::local();
+    let dead = pair.server.share(id(CLIENT), 2).unwrap();
+    std::mem::forget(dead);
+    std::mem::forget(pair.serve(RingSizes::both(4096)));
+    let alive = pair.client.share(id(SERVER), 1).unwrap();
+    remove_leftovers(pair.folder.path(), id(SERVER)).unwrap();
+    assert_eq!(names(&pair), [format!("pages.0.7.{}", alive.refs()[0])]);
+    remove_leftovers("/no/such/folder".as_ref(), id(SERVER)).unwrap();
+}
