@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Stories of guests, honest and hostile, on a display that keeps records.
+
+mod histories;
+mod stories;
+
+use gui_protocol::{Dump, FromAgent, FromDaemon, Version, WindowId, WireRect};
+
+use crate::record::{Record, Surface};
+use crate::{Effect, Event, Limits, Misconduct, Rect, Windows};
+
+const SCREEN: Rect = Rect {
+    x: 0,
+    y: 0,
+    width: 1920,
+    height: 1080,
+};
+const WORK: Rect = Rect {
+    x: 0,
+    y: 20,
+    width: 1920,
+    height: 1060,
+};
+
+/// A guest called `work`, its windows, and a display that carries everything out.
+struct Desk {
+    windows: Windows,
+    record: Record,
+    told: Vec<(WindowId, FromDaemon)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with(Version::OURS, Limits::default())
+    }
+
+    fn with(version: Version, limits: Limits) -> Self {
+        let mut desk = Self {
+            windows: Windows::new("work".parse().unwrap(), version, limits, SCREEN),
+            record: Record::default(),
+            told: Vec::new(),
+        };
+        desk.display(Event::WorkArea {
+            screen: SCREEN,
+            work: WORK,
+        });
+        desk
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Display(command) => self.record.carry_out(&command).unwrap(),
+                Effect::Guest(window, message) => self.told.push((window, message)),
+            }
+        }
+    }
+
+    fn try_guest(&mut self, window: u32, message: FromAgent) -> Result<(), Misconduct> {
+        let mut effects = Vec::new();
+        let result = self.windows.guest(WindowId(window), message, &mut effects);
+        self.carry_out(effects);
+        result
+    }
+
+    fn guest(&mut self, window: u32, message: FromAgent) {
+        self.try_guest(window, message).unwrap();
+    }
+
+    fn display(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.windows.display(event, &mut effects);
+        self.carry_out(effects);
+    }
+
+    /// Draws, and returns what was drawn.
+    fn draw(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.windows.draw(&mut effects);
+        self.carry_out(effects.clone());
+        effects
+    }
+
+    fn create(&mut self, window: u32, rect: WireRect, override_redirect: bool) {
+        self.guest(
+            window,
+            FromAgent::Create {
+                rect,
+                override_redirect,
+            },
+        );
+    }
+
+    fn map(&mut self, window: u32, override_redirect: bool) {
+        self.guest(window, map(0, override_redirect));
+    }
+
+    fn shown(&mut self, window: u32, rect: WireRect, override_redirect: bool) {
+        self.create(window, rect, override_redirect);
+        self.map(window, override_redirect);
+    }
+
+    fn surface(&self, window: u32) -> &Surface {
+        &self.record.surfaces[&WindowId(window)]
+    }
+
+    fn told(&mut self) -> Vec<(u32, FromDaemon)> {
+        std::mem::take(&mut self.told)
+            .into_iter()
+            .map(|(window, message)| (window.0, message))
+            .collect()
+    }
+
+    /// What must hold whenever nothing is under way.
+    fn verify_invariants(&self, limits: &Limits) {
+        let windows = &self.windows;
+        let pages: usize = self.record.pages.values().sum();
+        assert_eq!(pages, windows.pages());
+        assert!(pages <= limits.pages && windows.len() <= limits.windows);
+        assert_eq!(self.record.surfaces.len(), windows.len());
+        for (id, window) in &windows.table {
+            let surface = &self.record.surfaces[id];
+            assert_eq!(surface.rect, window.placed.surface);
+            assert_eq!(surface.mapped, window.mapped);
+            assert_eq!(surface.override_redirect, window.override_redirect);
+            assert_eq!(surface.image, window.image.map(|image| image.size));
+            assert!(surface.title.starts_with("[work] "));
+            assert!(surface.title.bytes().all(|b| (0x20..0x7f).contains(&b)));
+            assert!(!(window.docked && window.mapped));
+            if window.mapped && window.override_redirect {
+                let desktop = windows.desktop;
+                let seen = !desktop.screen.intersect(surface.rect).is_empty();
+                assert!(!seen || desktop.work.contains(surface.rect), "{surface:?}");
+            }
+        }
+    }
+}
+
+fn at(x: i32, y: i32, width: u32, height: u32) -> WireRect {
+    WireRect {
+        x,
+        y,
+        width,
+        height,
+    }
+}
+
+fn map(transient_for: u32, override_redirect: bool) -> FromAgent {
+    FromAgent::Map {
+        transient_for: WindowId(transient_for),
+        override_redirect,
+    }
+}
+
+fn dump(width: u32, height: u32) -> FromAgent {
+    let refs = (0..Dump::pages_for(width, height) as u32).collect();
+    FromAgent::WindowDump(Dump::new(width, height, refs).unwrap())
+}
+
+fn configure(rect: WireRect) -> FromDaemon {
+    FromDaemon::Configure {
+        rect,
+        override_redirect: false,
+    }
+}
