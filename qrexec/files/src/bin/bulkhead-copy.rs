@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Copies files to another domain.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use bulkhead_files::copy_command::{Arguments, Mode, run};
+use clap::Parser;
+
+/// Copy files to another domain
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> ExitCode {
+    run(&Command::parse().arguments, Mode::Copy)
+}

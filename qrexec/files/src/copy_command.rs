@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The commands `bulkhead-copy` and `bulkhead-move`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::call::{Call, CannotCall, Target, own_name};
+use crate::report::{FAILED, NO_SERVICE, REFUSED, complain, failure};
+use crate::send::{SendError, Sent, remove, send};
+
+const SERVICE: &str = "qubes.Filecopy";
+
+/// What both commands take.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The domain that gets the files, in its folder ~/QubesIncoming
+    #[arg(value_name = "DOMAIN")]
+    target: Target,
+    /// What it gets: files, folders with all they hold, links inside them
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// What happens to the files here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They stay.
+    Copy,
+    /// They are removed once the other domain has them on its disk.
+    Move,
+}
+
+/// Runs one of the two commands.
+pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
+    // Known before anybody is asked, so that a spelling mistake needs no permission.
+    for file in &arguments.files {
+        if let Err(source) = file.symlink_metadata() {
+            return failure(&SendError::Read {
+                path: file.clone(),
+                source,
+            });
+        }
+    }
+    let (sent, code) = match exchange(arguments) {
+        Ok(both) => both,
+        Err(error) => return failure(&error),
+    };
+    let target = &arguments.target;
+    match (sent, code) {
+        (_, REFUSED) => {
+            let verb = if mode == Mode::Copy { "copy" } else { "move" };
+            eprintln!(
+                "error: {} may not {verb} files to {target}: refused by policy",
+                own_name()
+            );
+            ExitCode::from(REFUSED)
+        }
+        (Ok(sent), 0) => match mode {
+            Mode::Copy => ExitCode::SUCCESS,
+            Mode::Move => remove(&sent).map_or_else(|e| failure(&e), |()| ExitCode::SUCCESS),
+        },
+        (Ok(_), code) => {
+            eprintln!("error: {target} has the files, but its service ended with exit code {code}");
+            ExitCode::from(code)
+        }
+        (Err(SendError::NoAnswer(_)), NO_SERVICE) => {
+            eprintln!("error: {target} has no service {SERVICE}");
+            ExitCode::from(NO_SERVICE)
+        }
+        (Err(error @ SendError::NoAnswer(_)), code) => {
+            complain(
+                &error,
+                Some("the domain may be stopped, or may have stopped meanwhile"),
+            );
+            ExitCode::from(code.max(FAILED))
+        }
+        (Err(error), _) => failure(&error),
+    }
+}
+
+fn exchange(arguments: &Arguments) -> Result<(Result<Sent, SendError>, u8), CannotCall> {
+    let (input, output, ending) = Call::begin(&arguments.target, SERVICE)?.split();
+    let sent = send(
+        &arguments.files,
+        &arguments.target.to_string(),
+        input,
+        output,
+    );
+    Ok((sent, ending.code()?))
+}

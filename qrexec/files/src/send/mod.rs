@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The sending end of a copy.
+//!
+//! The files are the user's own; the receiver's answer comes from another domain and is
+//! only believed as far as the sender's own checksum agrees.
+
+mod explain;
+mod pack;
+
+pub use explain::shown;
+pub use pack::{SendError, Sent, remove, send};

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Stories about copying and opening files.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod copying;
+mod programs;
+mod wire;
