@@ -34,6 +34,7 @@ mod local;
 mod mapping;
 mod pages;
 mod ring;
+mod shared_memory;
 mod stream;
 
 pub use endpoints::{Endpoints, RingSizes, Transport};
@@ -41,4 +42,5 @@ pub use error::{OpenError, ShareError, StreamError};
 pub use local::remove_leftovers;
 pub use pages::{MappedPages, SHARE_MAX, SharedPages};
 pub use ring::RING_MAX;
+pub use shared_memory::SharedMemory;
 pub use stream::{State, Vchan};

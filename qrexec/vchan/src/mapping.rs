@@ -57,6 +57,18 @@ impl FileMapping {
             length,
         })
     }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The address of `length` bytes at `offset`; `None` when they are not all inside.
+    pub fn span(&self, offset: usize, length: usize) -> Option<*mut u8> {
+        let end = offset.checked_add(length)?;
+        // SAFETY: the result points into the mapping, or to its end for an empty span.
+        (end <= self.length).then(|| unsafe { self.start.as_ptr().add(offset) })
+    }
 }
 
 impl Drop for FileMapping {
