@@ -11,6 +11,7 @@
 //! that fails says what it expected and what it saw.
 #![forbid(unsafe_code)]
 
+pub mod desktop;
 mod machine;
 mod picture;
 
