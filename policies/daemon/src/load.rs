@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Reads policy directories from the disk. Plain files only, no runtime: the command line
+//! uses this as well.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bulkhead_policy::{
+    Diagnostic, FileKind, Includes, Policy, PolicyFile, Rejected, Severity, SourceMap, Unreadable,
+};
+
+/// The largest policy file that is read, in bytes.
+const FILE_MAX: u64 = 16 << 20;
+
+/// A policy directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it may be missing. Of a machine's own directories the one for run-time
+    /// replacements may, since it is gone after every start; the one of the configuration
+    /// may not: with it its `deny` rules would be missing.
+    pub optional: bool,
+}
+
+impl Directory {
+    /// A directory that has to be there.
+    pub fn required(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            path,
+            optional: false,
+        }
+    }
+
+    /// A directory that counts as empty when it is missing.
+    pub fn optional(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            path,
+            optional: true,
+        }
+    }
+
+    /// A machine's own directories, highest priority first.
+    pub fn of(layout: &bulkhead_types::Layout) -> Vec<Self> {
+        let [runtime, configuration] = layout.policy_dirs();
+        vec![Self::optional(runtime), Self::required(configuration)]
+    }
+}
+
+/// Reads the policy that directories hold, highest priority first.
+///
+/// Of files with one name, the one in the first directory counts; the files are taken in the
+/// byte order of their names (specification of qrexec, 2.1).
+///
+/// # Errors
+///
+/// Whatever is wrong with any file, included ones too, rejects the whole policy: a name that
+/// may not be, a file that cannot be read or is not UTF-8, and every error in a text. All of
+/// it is reported at once.
+pub fn load_policy(directories: &[Directory]) -> Result<Policy, Rejected> {
+    let mut problems = Vec::new();
+    let mut chosen: BTreeMap<String, &Path> = BTreeMap::new();
+    for directory in directories {
+        let names = match list(&directory.path) {
+            Ok(names) => names,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && directory.optional => continue,
+            Err(e) => {
+                let message = format!("cannot read `{}`: {e}", directory.path.display());
+                let help = "create the directory; an empty one denies every call";
+                problems.push(match e.kind() {
+                    io::ErrorKind::NotFound => Diagnostic::global(message).help(help),
+                    _ => Diagnostic::global(message),
+                });
+                continue;
+            }
+        };
+        for name in names {
+            match FileKind::of(&name) {
+                FileKind::Ignored => {}
+                FileKind::Policy => {
+                    chosen.entry(name).or_insert(&directory.path);
+                }
+                FileKind::BadName => {
+                    let path = directory.path.join(&name);
+                    let message = format!("`{}` is badly named", path.display());
+                    problems.push(Diagnostic::global(message).help(
+                        "name it with `0-9`, `a-z`, `_`, `.` and `-`, or without `.policy` to disable it",
+                    ));
+                }
+            }
+        }
+    }
+    let mut files = Vec::new();
+    for (name, directory) in chosen {
+        let path = directory.join(&name);
+        match read(&path) {
+            Ok(text) => files.push(PolicyFile {
+                directory: directory.to_string_lossy().into_owned(),
+                name,
+                text,
+            }),
+            Err(why) => {
+                let message = format!("cannot read `{}`: {why}", path.display());
+                problems.push(Diagnostic::global(message));
+            }
+        }
+    }
+    let loaded = Policy::load(&files, &Disk);
+    if problems.is_empty() {
+        return loaded;
+    }
+    let (diagnostics, sources) = match loaded {
+        Ok(policy) => (policy.warnings().to_vec(), policy.sources().clone()),
+        Err(rejected) => (rejected.diagnostics, rejected.sources),
+    };
+    debug_assert!(problems.iter().all(|p| p.severity == Severity::Error));
+    problems.extend(diagnostics);
+    Err(Rejected {
+        diagnostics: problems,
+        sources,
+    })
+}
+
+/// Includes from the disk.
+struct Disk;
+
+impl Includes for Disk {
+    fn read(&self, path: &str) -> Result<String, Unreadable> {
+        read(Path::new(path))
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<String>, Unreadable> {
+        list(Path::new(directory)).map_err(unreadable)
+    }
+}
+
+/// The names of the regular files in a directory; links are followed.
+fn list(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        // A dangling link with a policy's name is kept: reading it will say what is wrong.
+        let directory = fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
+        if !directory {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn read(path: &Path) -> Result<String, Unreadable> {
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Unreadable::Other("not a regular file".to_owned()));
+    }
+    if metadata.len() > FILE_MAX {
+        let limit = FILE_MAX >> 20;
+        return Err(Unreadable::Other(format!("larger than {limit} MiB")));
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
+        Unreadable::Other(format!("line {line} is not UTF-8"))
+    })
+}
+
+fn unreadable(error: io::Error) -> Unreadable {
+    match error.kind() {
+        io::ErrorKind::NotFound => Unreadable::Missing,
+        _ => Unreadable::Other(error.to_string()),
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lines that bring in other files.
+
+use super::line::Word;
+use super::{Form, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, Parser, field};
+use crate::diagnostic::Diagnostic;
+use crate::files::{FileKind, join};
+use crate::pattern::{ArgumentPattern, ServicePattern};
+use crate::span::Span;
+use crate::suggest::nearest;
+
+const DIRECTIVES: [&str; 4] = [
+    "!include",
+    "!include-dir",
+    "!include-service",
+    "!compat-4.0",
+];
+
+impl Parser<'_> {
+    pub(super) fn directive(&mut self, words: &[Word<'_>]) {
+        let span = words[0].span.to(words[words.len() - 1].span);
+        match words[0].text {
+            "!include" => {
+                if let [path] = self.parameters(words, span, &["PATH"]) {
+                    self.include(*path, span, &Form::Current);
+                }
+            }
+            "!include-dir" => {
+                if let [path] = self.parameters(words, span, &["PATH"]) {
+                    self.include_dir(*path, span);
+                }
+            }
+            "!include-service" => {
+                let parameters = self.parameters(words, span, &["SERVICE", "ARGUMENT", "PATH"]);
+                if let [service, argument, path] = parameters {
+                    self.include_service(*service, *argument, *path, span);
+                }
+            }
+            "!compat-4.0" => {
+                let message = "`!compat-4.0` is not understood by this release";
+                self.report(Diagnostic::error(span, message).help(
+                    "name the old files one by one: `!include-service SERVICE ARGUMENT PATH`",
+                ));
+            }
+            unknown => {
+                let message = format!("there is no directive `{unknown}`");
+                let error = Diagnostic::error(words[0].span, message);
+                self.report(error.did_you_mean(nearest(unknown, DIRECTIVES)));
+            }
+        }
+    }
+
+    /// A directive in a file of older form, which knows `!include PATH` and `$include:PATH`.
+    pub(super) fn directive_of_service(&mut self, words: &[Word<'_>], form: &Form) {
+        let span = words[0].span.to(words[words.len() - 1].span);
+        let first = words[0];
+        if let Some(path) = first.text.strip_prefix("@include:") {
+            match words.len() {
+                1 if !path.is_empty() => self.include(first.from("@include:".len()), span, form),
+                _ => self.report(Diagnostic::error(span, "expected `$include:PATH`")),
+            }
+        } else if first.text == "!include" {
+            if let [path] = self.parameters(words, span, &["PATH"]) {
+                self.include(*path, span, form);
+            }
+        } else {
+            let message = format!(
+                "`{}` cannot stand in a file of `!include-service`",
+                first.text
+            );
+            self.report(Diagnostic::error(span, message).help("only `!include` can"));
+        }
+    }
+
+    /// What follows the directive's name, if it is as much as it takes; else nothing.
+    fn parameters<'w, 'a>(
+        &mut self,
+        words: &'w [Word<'a>],
+        span: Span,
+        names: &[&str],
+    ) -> &'w [Word<'a>] {
+        if words.len() == names.len() + 1 {
+            return &words[1..];
+        }
+        let message = format!("expected `{} {}`", words[0].text, names.join(" "));
+        let error = Diagnostic::error(span, message);
+        let label = format!("{} words follow, not {}", words.len() - 1, names.len());
+        self.report(error.label(label));
+        &[]
+    }
+
+    fn include_dir(&mut self, path: Word<'_>, span: Span) {
+        let directory = join(&self.directory, path.text);
+        let mut names = match self.includes.list(&directory) {
+            Ok(names) => names,
+            Err(why) => {
+                let message = format!("cannot include the directory `{directory}`: {why}");
+                return self.report(Diagnostic::error(path.span, message));
+            }
+        };
+        names.sort();
+        for name in names {
+            match FileKind::of(&name) {
+                FileKind::Ignored => {}
+                FileKind::BadName => {
+                    let message = format!("`{directory}/{}` is badly named", name.escape_debug());
+                    let error = Diagnostic::error(path.span, message);
+                    self.report(
+                        error.help("policy files are named with `0-9`, `a-z`, `_`, `.`, `-`"),
+                    );
+                }
+                FileKind::Policy => {
+                    self.include_path(join(&directory, &name), span, &Form::Current)
+                }
+            }
+        }
+    }
+
+    fn include_service(
+        &mut self,
+        service: Word<'_>,
+        argument: Word<'_>,
+        path: Word<'_>,
+        span: Span,
+    ) {
+        let service_pattern = self.checked(field::service(service));
+        let argument_pattern = self.checked(field::argument(argument));
+        match (service_pattern, argument_pattern) {
+            (Some(ServicePattern::Any), Some(ArgumentPattern::Exactly(_))) => {
+                let message = "every service, but one argument";
+                self.report(Diagnostic::error(argument.span, message).label("expected `*`"));
+            }
+            (Some(service), Some(argument)) => {
+                self.include(path, span, &Form::OfService(service, argument));
+            }
+            _ => {}
+        }
+    }
+
+    fn include(&mut self, path: Word<'_>, span: Span, form: &Form) {
+        // `$` and `,` in a path of an older file were replaced before the words were cut.
+        let written = self.out.sources.text(path.span).to_owned();
+        self.include_path(join(&self.directory, &written), span, form);
+    }
+
+    fn include_path(&mut self, path: String, span: Span, form: &Form) {
+        if let Some(first) = self.open.iter().position(|open| *open == path) {
+            let message = format!("`{path}` includes itself");
+            let way: Vec<_> = self.open[first..]
+                .iter()
+                .map(|p| format!("`{p}`"))
+                .collect();
+            let error = Diagnostic::error(span, message).label("here the circle closes");
+            return self.report(error.note(format!("the circle: {} → `{path}`", way.join(" → "))));
+        }
+        self.included += 1;
+        if self.open.len() > INCLUDE_DEPTH_MAX {
+            let message = format!("files include files more than {INCLUDE_DEPTH_MAX} deep");
+            return self.report(Diagnostic::error(span, message));
+        }
+        if self.included > INCLUDED_FILES_MAX {
+            // One report is enough: what follows would be the same again.
+            if self.included == INCLUDED_FILES_MAX + 1 {
+                let message = format!("more than {INCLUDED_FILES_MAX} files are included");
+                self.report(Diagnostic::error(span, message));
+            }
+            return;
+        }
+        match self.includes.read(&path) {
+            Ok(text) => self.file(path, &text, Some(span), form),
+            Err(why) => {
+                let message = format!("cannot include `{path}`: {why}");
+                self.report(Diagnostic::error(span, message));
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A policy that was read without error, and how it decides.
+
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::choices;
+use crate::diagnostic::{Diagnostic, Rejected};
+use crate::explain::Explanation;
+use crate::files::{Includes, NoIncludes, PolicyFile};
+use crate::index::Index;
+use crate::parser;
+use crate::rule::{Action, Options, Rule};
+use crate::span::SourceMap;
+use crate::system::System;
+use crate::target::{Caller, Destination, Target};
+use crate::verdict::{Denial, Grant, Question, Reason, Verdict};
+
+/// A complete policy. It never changes; a new one takes its place.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) rules: Vec<Arc<Rule>>,
+    index: Index,
+    sources: SourceMap,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Policy {
+    /// Reads a policy from files in the order in which they decide, with what they include.
+    ///
+    /// # Errors
+    ///
+    /// When there is any error, no rule counts; all errors that were found are returned.
+    pub fn load(files: &[PolicyFile], includes: &dyn Includes) -> Result<Self, Rejected> {
+        let parsed = parser::parse(files, includes);
+        if parsed.has_errors() {
+            return Err(Rejected {
+                diagnostics: parsed.diagnostics,
+                sources: parsed.sources,
+            });
+        }
+        Ok(Self {
+            index: Index::new(&parsed.rules),
+            rules: parsed.rules,
+            sources: parsed.sources,
+            warnings: parsed.diagnostics,
+        })
+    }
+
+    /// Reads a policy from names and texts that include nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn from_texts<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Rejected> {
+        let files = files.into_iter().map(|(name, text)| PolicyFile {
+            directory: String::new(),
+            name: name.to_owned(),
+            text: text.to_owned(),
+        });
+        Self::load(&files.collect::<Vec<_>>(), &NoIncludes)
+    }
+
+    /// The policy without rules: it denies everything.
+    pub fn empty() -> Self {
+        Self {
+            rules: Vec::new(),
+            index: Index::default(),
+            sources: SourceMap::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// All rules in the order in which they are tried.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &**rule)
+    }
+
+    /// The files that were read.
+    pub fn sources(&self) -> &SourceMap {
+        &self.sources
+    }
+
+    /// What is suspicious without being wrong.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Decides a call in the system as it is now.
+    pub fn evaluate(&self, system: &System, call: &Call) -> Verdict {
+        let caller = Caller::new(&call.source, system);
+        let target = match Target::of(&call.target, system) {
+            Ok(target) => target,
+            Err(template) => return deny(Denial::NoSuchTemplate(template), None),
+        };
+        match self.index.first(&call.service, &caller, &target, system) {
+            Some(first) => self.apply(&self.rules[first], call, caller, target, system),
+            None => deny(Denial::NoRule, None),
+        }
+    }
+
+    /// Decides a call and says how that came about.
+    pub fn explain(&self, system: &System, call: &Call) -> Explanation {
+        Explanation::of(self, system, call)
+    }
+
+    fn apply(
+        &self,
+        rule: &Arc<Rule>,
+        call: &Call,
+        caller: Caller,
+        target: Target,
+        system: &System,
+    ) -> Verdict {
+        match &rule.action {
+            Action::Deny { .. } => deny(Denial::Rule, Some(rule)),
+            Action::Allow(options) => match resolve(options, &caller, &target, system) {
+                Ok(destination) => Verdict::Allow(Grant {
+                    rule: rule.clone(),
+                    destination,
+                    requested: target,
+                }),
+                Err(denial) => deny(denial, Some(rule)),
+            },
+            Action::Ask {
+                options,
+                default_target,
+            } => {
+                let choices = match &options.target {
+                    None => Ok(choices::gather(self, &call.service, &caller, system)),
+                    Some(redirect) => Destination::of_redirect(redirect, &caller, system)
+                        .map(|only| only.into_iter().collect())
+                        .map_err(Denial::MissingRedirect),
+                };
+                let mut choices: Vec<_> = match choices {
+                    Ok(choices) => choices,
+                    Err(denial) => return deny(denial, Some(rule)),
+                };
+                choices.retain(|choice| started(choice, options).is_ok());
+                if choices.is_empty() {
+                    return deny(Denial::NoChoices, Some(rule));
+                }
+                let default = default_target.as_ref();
+                let default = default
+                    .and_then(|target| Destination::of_redirect(target, &caller, system).ok())
+                    .flatten()
+                    .filter(|default| choices.contains(default));
+                Verdict::Ask(Question {
+                    rule: rule.clone(),
+                    caller,
+                    requested: target,
+                    choices,
+                    default,
+                })
+            }
+        }
+    }
+}
+
+fn deny(denial: Denial, rule: Option<&Arc<Rule>>) -> Verdict {
+    Verdict::Deny(Reason {
+        denial,
+        rule: rule.cloned(),
+    })
+}
+
+/// Where an allowed call goes (specification of qrexec, 2.5).
+fn resolve(
+    options: &Options,
+    caller: &Caller,
+    target: &Target,
+    system: &System,
+) -> Result<Destination, Denial> {
+    let destination = match (&options.target, target) {
+        (Some(redirect), _) => Destination::of_redirect(redirect, caller, system)
+            .map_err(Denial::MissingRedirect)?
+            .ok_or(Denial::NoDefaultDisposable)?,
+        (None, Target::Default) => return Err(Denial::NoTarget),
+        (None, Target::AdminVm) => Destination::Dom0,
+        (None, Target::Domain { domain, .. }) => Destination::Domain(domain.clone()),
+        (None, Target::DispVmOf { template, .. }) => Destination::Disposable(template.clone()),
+        (None, Target::DispVm) => {
+            let template = caller.disposable(system);
+            Destination::Disposable(template.ok_or(Denial::NoDefaultDisposable)?)
+        }
+    };
+    match &destination {
+        Destination::Dom0 if caller.dom0 => return Err(Denial::Loopback),
+        Destination::Domain(domain) if caller.is(&domain.name) => return Err(Denial::Loopback),
+        Destination::Domain(domain) if domain.class == "RemoteVM" => {
+            return Err(Denial::Remote(domain.name.to_string()));
+        }
+        _ => {}
+    }
+    started(&destination, options)?;
+    Ok(destination)
+}
+
+/// Holds `autostart=no` against a destination.
+fn started(destination: &Destination, options: &Options) -> Result<(), Denial> {
+    match destination {
+        _ if options.autostart => Ok(()),
+        Destination::Dom0 => Ok(()),
+        Destination::Disposable(_) => Err(Denial::WouldStart),
+        Destination::Domain(domain) if domain.is_running() => Ok(()),
+        Destination::Domain(domain) => Err(Denial::NotRunning(domain.name.to_string())),
+    }
+}

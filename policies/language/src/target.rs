@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who calls and what is asked for, held against the domains that exist.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bulkhead_types::DomainName;
+
+use crate::call::{DomainRef, Requested};
+use crate::pattern::{DomainPattern, Pattern, Redirect};
+use crate::system::{Domain, System};
+
+/// The caller of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// As the call named it.
+    pub reference: DomainRef,
+    /// Whether it is dom0.
+    pub dom0: bool,
+    /// What is known of it; dom0 may be missing from the system's information.
+    pub domain: Option<Arc<Domain>>,
+}
+
+impl Caller {
+    pub(crate) fn new(reference: &DomainRef, system: &System) -> Self {
+        Self {
+            reference: reference.clone(),
+            dom0: reference.is_dom0(),
+            domain: system.find(reference).cloned(),
+        }
+    }
+
+    /// The template of the disposables it asks for, when it has one that can be one.
+    pub(crate) fn disposable(&self, system: &System) -> Option<Arc<Domain>> {
+        let name = self.domain.as_ref()?.default_dispvm.as_ref()?;
+        let template = system.get(name)?;
+        template.template_for_dispvms.then(|| template.clone())
+    }
+
+    /// Whether a domain is the caller itself.
+    pub(crate) fn is(&self, name: &DomainName) -> bool {
+        match (&self.domain, &self.reference) {
+            (Some(domain), _) => domain.name == *name,
+            (None, DomainRef::Name(own)) => own == name,
+            (None, DomainRef::Uuid(_)) => false,
+        }
+    }
+
+    /// Whether a rule's source field means it.
+    pub(crate) fn matches(&self, pattern: &Pattern) -> bool {
+        match pattern {
+            Pattern::Any => true,
+            Pattern::AnyVm => !self.dom0,
+            Pattern::AdminVm => self.dom0,
+            Pattern::Domain(domain) => match (&self.domain, &self.reference) {
+                (Some(own), _) => is_domain(domain, own),
+                (None, DomainRef::Name(name)) => {
+                    *domain == DomainPattern::Name(name.as_str().into())
+                }
+                (None, DomainRef::Uuid(uuid)) => {
+                    *domain == DomainPattern::Uuid(uuid.as_str().into())
+                }
+            },
+            Pattern::Tag(tag) => self.domain.as_ref().is_some_and(|d| has_tag(d, tag)),
+            Pattern::Type(class) => self.domain.as_ref().is_some_and(|d| *d.class == **class),
+            Pattern::Default | Pattern::DispVm | Pattern::DispVmOf(_) | Pattern::DispVmTag(_) => {
+                false
+            }
+        }
+    }
+}
+
+pub(crate) fn is_domain(pattern: &DomainPattern, domain: &Domain) -> bool {
+    match pattern {
+        DomainPattern::Name(name) => domain.name.as_str() == &**name,
+        DomainPattern::Uuid(uuid) => domain.uuid.as_ref().is_some_and(|u| u.as_str() == &**uuid),
+    }
+}
+
+pub(crate) fn has_tag(domain: &Domain, tag: &str) -> bool {
+    domain.tags.iter().any(|own| own == tag)
+}
+
+/// The domain a rule means, if it exists.
+pub(crate) fn named<'a>(pattern: &DomainPattern, system: &'a System) -> Option<&'a Arc<Domain>> {
+    let text = pattern.to_string();
+    system.find(&DomainRef::parse(&text).ok()?)
+}
+
+/// What a call asks for, once the system has been looked at: this is what rules are held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing, or a domain that does not exist.
+    Default,
+    /// Dom0.
+    AdminVm,
+    /// A domain that exists.
+    Domain {
+        /// The domain.
+        domain: Arc<Domain>,
+        /// Whether the caller named it by its UUID.
+        by_uuid: bool,
+    },
+    /// A new disposable of the caller's own default.
+    DispVm,
+    /// A new disposable of this template.
+    DispVmOf {
+        /// The template.
+        template: Arc<Domain>,
+        /// Whether the caller named it by its UUID.
+        by_uuid: bool,
+    },
+}
+
+impl Target {
+    /// Holds a request against the system. Fails for a disposable of what is no template for
+    /// disposables; the text is its name.
+    pub(crate) fn of(requested: &Requested, system: &System) -> Result<Self, String> {
+        let by_uuid = |domain: &DomainRef| matches!(domain, DomainRef::Uuid(_));
+        Ok(match requested {
+            Requested::Default | Requested::Unknown(_) => Self::Default,
+            Requested::AdminVm => Self::AdminVm,
+            Requested::DispVm => Self::DispVm,
+            Requested::Domain(domain) => match system.find(domain) {
+                Some(found) => Self::Domain {
+                    domain: found.clone(),
+                    by_uuid: by_uuid(domain),
+                },
+                None => Self::Default,
+            },
+            Requested::DispVmOf(template) => {
+                let found = system.find(template).filter(|d| d.template_for_dispvms);
+                Self::DispVmOf {
+                    template: found.ok_or_else(|| template.to_string())?.clone(),
+                    by_uuid: by_uuid(template),
+                }
+            }
+        })
+    }
+
+    /// Whether a rule's target field means it, when `caller` asks.
+    pub(crate) fn matches(&self, pattern: &Pattern, caller: &Caller, system: &System) -> bool {
+        match (pattern, self) {
+            (Pattern::Any, _) => true,
+            (Pattern::AnyVm, target) => *target != Self::AdminVm,
+            (Pattern::AdminVm, target) => *target == Self::AdminVm,
+            (Pattern::Default, target) => *target == Self::Default,
+            (Pattern::DispVm, target) => *target == Self::DispVm,
+            (Pattern::Domain(pattern), Self::Domain { domain, .. }) => is_domain(pattern, domain),
+            (Pattern::Tag(_) | Pattern::Type(_), _) => {
+                let domain = match self {
+                    Self::Domain { domain, .. } => Some(domain),
+                    Self::AdminVm => system.get(&DomainName::dom0()),
+                    _ => None,
+                };
+                domain.is_some_and(|domain| match pattern {
+                    Pattern::Tag(tag) => has_tag(domain, tag),
+                    Pattern::Type(class) => *domain.class == **class,
+                    _ => false,
+                })
+            }
+            (Pattern::DispVmOf(_) | Pattern::DispVmTag(_), _) => {
+                let template = match self {
+                    Self::DispVmOf { template, .. } => Some(template.clone()),
+                    Self::DispVm => caller.disposable(system),
+                    _ => None,
+                };
+                template.is_some_and(|template| match pattern {
+                    Pattern::DispVmOf(pattern) => is_domain(pattern, &template),
+                    Pattern::DispVmTag(tag) => has_tag(&template, tag),
+                    _ => false,
+                })
+            }
+            (Pattern::Domain(_), _) => false,
+        }
+    }
+}
+
+fn spelled(f: &mut fmt::Formatter<'_>, domain: &Domain, by_uuid: bool) -> fmt::Result {
+    match &domain.uuid {
+        Some(uuid) if by_uuid => write!(f, "uuid:{uuid}"),
+        _ => write!(f, "{}", domain.name),
+    }
+}
+
+impl fmt::Display for Target {
+    /// As a service in dom0 learns it: a name, `uuid:…` or a keyword.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("@default"),
+            Self::AdminVm => f.write_str("@adminvm"),
+            Self::DispVm => f.write_str("@dispvm"),
+            Self::Domain { domain, by_uuid } => spelled(f, domain, *by_uuid),
+            Self::DispVmOf { template, by_uuid } => {
+                f.write_str("@dispvm:")?;
+                spelled(f, template, *by_uuid)
+            }
+        }
+    }
+}
+
+/// Where an allowed call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To dom0.
+    Dom0,
+    /// To a domain.
+    Domain(Arc<Domain>),
+    /// To a new disposable of this template.
+    Disposable(Arc<Domain>),
+}
+
+impl Destination {
+    /// `uuid:…` or `@dispvm:uuid:…`, when the UUID is known; nothing for dom0.
+    pub fn uuid_text(&self) -> Option<String> {
+        match self {
+            Self::Dom0 => None,
+            Self::Domain(domain) => domain.uuid.as_ref().map(|uuid| format!("uuid:{uuid}")),
+            Self::Disposable(template) => {
+                let uuid = template.uuid.as_ref();
+                uuid.map(|uuid| format!("@dispvm:uuid:{uuid}"))
+            }
+        }
+    }
+
+    /// The domain a redirection names; `Err` with its text when there is none.
+    pub(crate) fn of_redirect(
+        redirect: &Redirect,
+        caller: &Caller,
+        system: &System,
+    ) -> Result<Option<Self>, String> {
+        let found = match redirect {
+            Redirect::AdminVm => Some(Self::Dom0),
+            Redirect::DispVm => return Ok(caller.disposable(system).map(Self::Disposable)),
+            Redirect::Domain(domain) => named(domain, system).cloned().map(Self::Domain),
+            Redirect::DispVmOf(template) => named(template, system)
+                .filter(|d| d.template_for_dispvms)
+                .map(|template| Self::Disposable(template.clone())),
+        };
+        found.map(Some).ok_or_else(|| redirect.to_string())
+    }
+}
+
+impl fmt::Display for Destination {
+    /// `dom0`, a name, or `@dispvm:NAME`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dom0 => f.write_str(DomainName::DOM0),
+            Self::Domain(domain) => write!(f, "{}", domain.name),
+            Self::Disposable(template) => write!(f, "@dispvm:{}", template.name),
+        }
+    }
+}
