@@ -14,8 +14,10 @@
 //! reply is never empty; no text of an exception can end its field early.
 #![forbid(unsafe_code)]
 
+mod extension;
 mod reply;
 mod request;
 
+pub use extension::{DomainSummary, StageTime, StartReport, Status, TemplateSource};
 pub use reply::{BadReply, Exception, Reply};
 pub use request::{BadRequest, Destination, REQUEST_MAX, Request};

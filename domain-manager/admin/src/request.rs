@@ -24,6 +24,14 @@ impl Destination {
         Self::Name(DomainName::dom0())
     }
 
+    /// Whether this is the administrative domain, under either of its names.
+    pub fn is_dom0(&self) -> bool {
+        match self {
+            Self::Name(name) => name.is_dom0(),
+            Self::Uuid(uuid) => uuid.as_str() == DomainUuid::DOM0,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("uuid:") {
             Some(uuid) => DomainUuid::parse(uuid).ok().map(Self::Uuid),

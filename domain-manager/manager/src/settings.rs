@@ -43,6 +43,8 @@ pub struct Settings {
     pub pool: PathBuf,
     /// Where the other daemons' programs lie.
     pub programs: PathBuf,
+    /// What the local back end installs into a guest.
+    pub guest_files: PathBuf,
 }
 
 /// The settings file cannot be used.
@@ -99,6 +101,7 @@ struct Place {
 #[serde(deny_unknown_fields)]
 struct Programs {
     directory: Option<PathBuf>,
+    guest_files: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -167,6 +170,10 @@ impl Settings {
             },
             pool: file.pool.path.unwrap_or_else(|| layout.pool()),
             programs: file.programs.directory.unwrap_or_else(|| beside.to_owned()),
+            guest_files: file
+                .programs
+                .guest_files
+                .unwrap_or_else(|| PathBuf::from("/usr/share/bulkhead/guest")),
         })
     }
 }

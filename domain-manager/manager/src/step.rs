@@ -57,6 +57,8 @@ impl Step {
         if !cfg!(debug_assertions) {
             return None;
         }
-        std::env::var(Self::VARIABLE).ok().and_then(|name| Self::find(&name))
+        std::env::var(Self::VARIABLE)
+            .ok()
+            .and_then(|name| Self::find(&name))
     }
 }

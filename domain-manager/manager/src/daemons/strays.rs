@@ -66,7 +66,10 @@ mod tests {
     fn only_processes_with_this_installations_mark_are_ended() {
         let spawn = |root: &str| {
             let mut command = Command::new("sleep");
-            command.arg("60").env(MARK_VARIABLE, root).stdin(Stdio::null());
+            command
+                .arg("60")
+                .env(MARK_VARIABLE, root)
+                .stdin(Stdio::null());
             command.spawn().unwrap()
         };
         let root = tempfile::tempdir().unwrap();

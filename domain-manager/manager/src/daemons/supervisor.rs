@@ -49,7 +49,12 @@ pub fn supervise(launch: Launch, died: impl Fn() + 'static) -> Supervised {
     let (end, end_receiver) = watch::channel(false);
     let title = launch.title.clone();
     let task = tokio::task::spawn_local(keep(launch, state_sender, end_receiver, died));
-    Supervised { title, state, end, task }
+    Supervised {
+        title,
+        state,
+        end,
+        task,
+    }
 }
 
 impl Supervised {
@@ -68,7 +73,12 @@ impl Supervised {
     }
 }
 
-async fn keep(launch: Launch, state: watch::Sender<State>, mut end: watch::Receiver<bool>, died: impl Fn()) {
+async fn keep(
+    launch: Launch,
+    state: watch::Sender<State>,
+    mut end: watch::Receiver<bool>,
+    died: impl Fn(),
+) {
     let mut deaths: Vec<Instant> = Vec::new();
     let mut pause = FIRST_PAUSE;
     let reason = loop {
@@ -84,7 +94,10 @@ async fn keep(launch: Launch, state: watch::Sender<State>, mut end: watch::Recei
         deaths.retain(|death| death.elapsed() < WINDOW);
         deaths.push(Instant::now());
         if deaths.len() >= DEATHS_MAX {
-            break format!("it ended {DEATHS_MAX} times within {} s, lastly with {status}", WINDOW.as_secs());
+            break format!(
+                "it ended {DEATHS_MAX} times within {} s, lastly with {status}",
+                WINDOW.as_secs()
+            );
         }
         if begun.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
@@ -95,7 +108,11 @@ async fn keep(launch: Launch, state: watch::Sender<State>, mut end: watch::Recei
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     };
-    tracing::error!("{} is given up: {reason}; its log is {}", launch.title, launch.log.display());
+    tracing::error!(
+        "{} is given up: {reason}; its log is {}",
+        launch.title,
+        launch.log.display()
+    );
     state.send_replace(State::GivenUp(reason));
 }
 
@@ -141,7 +158,10 @@ fn open_log(launch: &Launch) -> io::Result<File> {
     if let Some(parent) = launch.log.parent() {
         fs::create_dir_all(parent)?;
     }
-    OpenOptions::new().create(true).append(true).open(&launch.log)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&launch.log)
 }
 
 async fn finish(child: &mut Child, launch: &Launch) {
@@ -150,7 +170,11 @@ async fn finish(child: &mut Child, launch: &Launch) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
-        tracing::warn!("{} did not end within {} s and is killed", launch.title, PATIENCE.as_secs());
+        tracing::warn!(
+            "{} did not end within {} s and is killed",
+            launch.title,
+            PATIENCE.as_secs()
+        );
         if let Err(error) = child.kill().await {
             tracing::error!("cannot kill {}: {error}", launch.title);
         }
@@ -176,7 +200,10 @@ mod tests {
     }
 
     fn in_loop(test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, test);
     }
 
@@ -187,9 +214,15 @@ mod tests {
             tokio::time::pause();
             let deaths = Rc::new(Cell::new(0));
             let counted = deaths.clone();
-            let daemon = supervise(launch(dir.path(), "echo alive; exit 3"), move || counted.set(counted.get() + 1));
+            let daemon = supervise(launch(dir.path(), "echo alive; exit 3"), move || {
+                counted.set(counted.get() + 1)
+            });
             let mut state = daemon.state();
-            let last = state.wait_for(|s| matches!(s, State::GivenUp(_))).await.unwrap().clone();
+            let last = state
+                .wait_for(|s| matches!(s, State::GivenUp(_)))
+                .await
+                .unwrap()
+                .clone();
             insta::assert_debug_snapshot!(last, @r#"
             GivenUp(
                 "it ended 8 times within 60 s, lastly with exit status: 3",
@@ -213,7 +246,11 @@ s.sendto(b'STATUS=nearly',os.environ['NOTIFY_SOCKET'])
 s.sendto(b'STATUS=up\nREADY=1',os.environ['NOTIFY_SOCKET'])
 "; exec sleep 60"#;
             let daemon = supervise(launch(dir.path(), script), || panic!("it did not die"));
-            daemon.state().wait_for(|s| *s == State::Ready).await.unwrap();
+            daemon
+                .state()
+                .wait_for(|s| *s == State::Ready)
+                .await
+                .unwrap();
             daemon.stop().await;
             assert!(!dir.path().join("notify").exists());
         });
@@ -223,9 +260,17 @@ s.sendto(b'STATUS=up\nREADY=1',os.environ['NOTIFY_SOCKET'])
     fn a_program_that_is_not_there_is_given_up_at_once() {
         in_loop(async {
             let dir = tempfile::tempdir().unwrap();
-            let missing = Launch { program: "/nowhere/qrexec-daemon".into(), ..launch(dir.path(), "") };
+            let missing = Launch {
+                program: "/nowhere/qrexec-daemon".into(),
+                ..launch(dir.path(), "")
+            };
             let daemon = supervise(missing, || ());
-            let last = daemon.state().wait_for(|s| *s != State::Starting).await.unwrap().clone();
+            let last = daemon
+                .state()
+                .wait_for(|s| *s != State::Starting)
+                .await
+                .unwrap()
+                .clone();
             insta::assert_debug_snapshot!(last, @r#"
             GivenUp(
                 "cannot start /nowhere/qrexec-daemon: No such file or directory (os error 2)",

@@ -14,7 +14,7 @@ use bulkhead_storage::{KnownDomain, Repaired, StartedVolume, VolumeSpec};
 use bulkhead_types::{DomId, DomainName};
 use thiserror::Error;
 
-pub use machine::Machine;
+pub use machine::{Machine, MachineError};
 
 /// What kind of failure it was, where that makes a difference to the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +55,19 @@ impl HostError {
 /// Volumes and guests.
 pub trait Host: Send + Sync + 'static {
     /// Makes the lasting volumes of a new domain; a template's root from `image` if given.
-    fn create_volumes(&self, domain: &DomainName, volumes: &[VolumeSpec], image: Option<&Path>) -> Result<(), HostError>;
+    fn create_volumes(
+        &self,
+        domain: &DomainName,
+        volumes: &[VolumeSpec],
+        image: Option<&Path>,
+    ) -> Result<(), HostError>;
 
     /// Makes the working copies for a run, clearing what an earlier run left.
-    fn start_volumes(&self, domain: &DomainName, volumes: &[VolumeSpec]) -> Result<Vec<StartedVolume>, HostError>;
+    fn start_volumes(
+        &self,
+        domain: &DomainName,
+        volumes: &[VolumeSpec],
+    ) -> Result<Vec<StartedVolume>, HostError>;
 
     /// Keeps what is to be kept of a run and drops the rest. Without a run it does nothing.
     fn stop_volumes(&self, domain: &DomainName, volumes: &[VolumeSpec]) -> Result<(), HostError>;

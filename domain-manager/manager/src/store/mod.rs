@@ -39,6 +39,9 @@ CREATE TABLE global (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE identity (
+    value TEXT NOT NULL
+) STRICT;
 CREATE TABLE used_dispid (
     dispid  INTEGER PRIMARY KEY,
     used_at INTEGER NOT NULL
@@ -117,6 +120,22 @@ impl Store {
             }
         }
         Ok(Self { connection })
+    }
+
+    /// What tells this database from all others: made once, for whoever has to know whose
+    /// something is. `fresh` is what it becomes when there is none yet.
+    pub fn identity(&mut self, fresh: &DomainUuid) -> rusqlite::Result<String> {
+        let sql = "SELECT value FROM identity";
+        let known = self
+            .connection
+            .query_row(sql, [], |row| row.get(0))
+            .optional()?;
+        if let Some(identity) = known {
+            return Ok(identity);
+        }
+        let sql = "INSERT INTO identity (value) VALUES (?1)";
+        self.connection.execute(sql, [fresh.as_str()])?;
+        Ok(fresh.to_string())
     }
 
     /// Reads everything. Rows that make no sense are reported and left out.
