@@ -17,10 +17,14 @@
 //! reported once to each subscriber; a number is not given twice while the machine is up.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
+mod console;
 mod deaths;
 mod error;
 mod hypervisor;
 mod local;
+#[doc(hidden)]
+pub mod local_guest;
 mod spec;
 mod xen;
 
