@@ -2,7 +2,13 @@
 //! The policy daemon: decides calls and keeps the ledger.
 //!
 //! The library holds what the command line shares with the daemon: [`load_policy`] reads
-//! policy directories, [`render`] shows what is wrong with one.
+//! policy directories, [`render`] shows what is wrong with one, [`Status`] is what the daemon
+//! says of itself.
+//!
+//! Three sockets are in play. On the policy socket, qrexec daemons ask one question per
+//! connection (specification of qrexec, 2.8). On the status socket, who connects is told a
+//! [`Status`] as JSON. The domain manager's internal socket is watched for the state of the
+//! domains, so that no decision has to wait for a question of ours.
 //!
 //! Trusts the files below the policy directories, whose owner is root, and the domain
 //! manager on its internal socket. The texts in a question come from guests by way of their
@@ -12,11 +18,25 @@
 //! - whatever cannot be decided or recorded is refused;
 //! - a policy that does not parse never becomes live, the last good one stays; without any
 //!   good one everything is refused;
-//! - no answer leaves before its record is in the ledger.
+//! - no answer leaves before its record is in the ledger;
+//! - without the domain manager's word on the domains, everything is refused.
 #![forbid(unsafe_code)]
 
+mod decide;
+mod ledger;
 mod load;
+mod reload;
 mod render;
+mod serve;
+mod state;
+mod status;
+mod system;
+mod time;
+pub mod wire;
 
+pub use decide::{Decision, decide};
+pub use ledger::{Ledger, LedgerError, Record};
 pub use load::{Directory, load_policy};
 pub use render::render;
+pub use serve::{ServeError, run};
+pub use status::{PolicyStatus, Status, status_socket};

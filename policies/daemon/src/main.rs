@@ -1,5 +1,46 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The policy daemon: decides calls and keeps the ledger.
+//! `policyd`: decides calls and keeps the ledger. It takes no arguments; everything lies
+//! below `BULKHEAD_ROOT`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bulkhead_types::Layout;
+use nix::sys::stat::{Mode, umask};
+
+fn main() -> ExitCode {
+    if let Some(argument) = std::env::args().nth(1) {
+        eprintln!("error: policyd takes no arguments, not `{argument}`");
+        eprintln!("hint: set {} to run it elsewhere", Layout::ROOT_VARIABLE);
+        return ExitCode::from(2);
+    }
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+    // Nothing made here is for everybody, not even for the moment between making and chmod.
+    umask(Mode::S_IRWXO);
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("caused by: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> anyhow::Result<()> {
+    let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(policyd::run(Layout::below(root)))?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One decision, from the question's texts to the answer's bytes, without any I/O.
+
+use std::time::SystemTime;
+
+use bulkhead_policy::{
+    Call, Destination, DomainRef, Grant, Policy, Reason, Requested, System, Target, Verdict,
+};
+use bulkhead_types::Service;
+
+use crate::ledger::Record;
+use crate::time::rfc3339;
+use crate::wire::{self, Question};
+
+/// What becomes of a call, with what the ledger and the log say of it.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Decision {
+    outcome: Result<Grant, Refusal>,
+}
+
+#[derive(Clone, Debug)]
+struct Refusal {
+    reason: String,
+    rule: Option<String>,
+}
+
+impl Decision {
+    /// A refusal that is not the policy's.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self {
+            outcome: Err(Refusal { reason, rule: None }),
+        }
+    }
+
+    /// Whether the call may run.
+    pub fn is_allowed(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
+    /// The bytes to answer with.
+    pub fn answer(&self) -> Vec<u8> {
+        match &self.outcome {
+            Ok(grant) => wire::allow(grant),
+            Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref()),
+        }
+    }
+
+    /// What the ledger keeps of it; the ledger numbers it.
+    pub fn record(&self, question: &Question, now: SystemTime) -> Record {
+        let (rule, reason, target) = match &self.outcome {
+            Ok(grant) => {
+                let rule = grant.rule().location.to_string();
+                (Some(rule), None, Some(grant.destination().to_string()))
+            }
+            Err(refusal) => (refusal.rule.clone(), Some(refusal.reason.clone()), None),
+        };
+        Record {
+            sequence: 0,
+            time: rfc3339(now),
+            source: question.source.clone(),
+            requested_target: question.intended_target.clone(),
+            service: question.service_and_arg.clone(),
+            verdict: if self.is_allowed() { "allow" } else { "deny" }.to_owned(),
+            rule,
+            reason,
+            target,
+            just_evaluated: question.just_evaluate,
+        }
+    }
+}
+
+impl From<Reason> for Decision {
+    fn from(reason: Reason) -> Self {
+        Self {
+            outcome: Err(Refusal {
+                reason: reason.denial().to_string(),
+                rule: reason.rule().map(|rule| rule.location.to_string()),
+            }),
+        }
+    }
+}
+
+/// Decides a question. `system` is `None` while the domain manager's word is missing.
+///
+/// There is no prompt yet to put a question to the user with, so `ask` is refused unless the
+/// asker assumes the answer; then the target has to be among those the user could choose.
+pub fn decide(policy: &Policy, system: Option<&System>, question: &Question) -> Decision {
+    let Some(system) = system else {
+        return Decision::refused("the domain manager is not running");
+    };
+    if !question.requested_source.is_empty() {
+        return Decision::refused("calls on behalf of remote domains are not carried");
+    }
+    let call = match read(question) {
+        Ok(call) => call,
+        Err(reason) => return Decision::refused(reason),
+    };
+    match policy.evaluate(system, &call) {
+        Verdict::Allow(grant) => Decision { outcome: Ok(grant) },
+        Verdict::Deny(reason) => reason.into(),
+        Verdict::Ask(asked) if question.assume_yes_for_ask => {
+            let Some(choice) = as_choice(asked.requested(), &call.source, system) else {
+                return asked.unanswerable().into();
+            };
+            match asked.agreed(&choice) {
+                Ok(grant) => Decision { outcome: Ok(grant) },
+                Err(reason) => reason.into(),
+            }
+        }
+        Verdict::Ask(asked) => asked.unanswerable().into(),
+    }
+}
+
+fn read(question: &Question) -> Result<Call, String> {
+    Ok(Call {
+        source: DomainRef::parse(&question.source).map_err(|e| e.to_string())?,
+        service: Service::parse(&question.service_and_arg).map_err(|e| e.to_string())?,
+        target: Requested::parse(&question.intended_target).map_err(|e| e.to_string())?,
+    })
+}
+
+/// The requested target as one of the choices of `ask`.
+fn as_choice(target: &Target, source: &DomainRef, system: &System) -> Option<Destination> {
+    match target {
+        Target::Default => None,
+        Target::AdminVm => Some(Destination::Dom0),
+        Target::Domain { domain, .. } => Some(Destination::Domain(domain.clone())),
+        Target::DispVmOf { template, .. } => Some(Destination::Disposable(template.clone())),
+        Target::DispVm => {
+            let template = system.find(source)?.default_dispvm.as_ref()?;
+            system.get(template).cloned().map(Destination::Disposable)
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Reads the policy again whenever its files change.
+//!
+//! A file counts when it has been closed by its writer or moved into place, never while it is
+//! being written. Whoever changes several files one after the other gets each step read; the
+//! way to change them as one is to rename a directory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bulkhead_policy::{Policy, Rejected, SourceMap};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use tokio::io::unix::AsyncFd;
+use tracing::warn;
+
+use crate::load::{Directory, load_policy};
+use crate::state::Shared;
+
+/// What is worth a look. `IN_CREATE` is for links and directories: see [`is_unfinished`].
+const EVENTS: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_MOVED_FROM)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_CREATE)
+    .union(AddWatchFlags::IN_ATTRIB)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// An inotify instance with the directories it watches.
+struct Watch {
+    inotify: AsyncFd<Descriptor>,
+    watched: Vec<(nix::sys::inotify::WatchDescriptor, PathBuf)>,
+}
+
+/// The instance in the traits that the runtime asks for.
+struct Descriptor(Inotify);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Reads the policy now and after each change, for ever. `first` is told when it has been
+/// read for the first time.
+pub(crate) async fn keep_loaded(
+    directories: Vec<Directory>,
+    state: &Shared,
+    first: tokio::sync::oneshot::Sender<()>,
+) -> io::Result<()> {
+    let mut first = Some(first);
+    let mut wanted: BTreeSet<PathBuf> = directories.iter().map(|d| d.path.clone()).collect();
+    loop {
+        // Watched before it is read, so that no change falls in between.
+        let watch = Watch::new(&wanted)?;
+        let outcome = load(directories.clone()).await?;
+        let needed = places(&directories, sources(&outcome));
+        if !needed.is_subset(&wanted) {
+            wanted.extend(needed);
+            continue;
+        }
+        wanted = needed;
+        state.borrow_mut().loaded(outcome, SystemTime::now());
+        if let Some(first) = first.take() {
+            let _ = first.send(());
+        }
+        watch.change().await?;
+    }
+}
+
+/// Reads the policy on a thread of its own: meanwhile calls go on being decided.
+async fn load(directories: Vec<Directory>) -> io::Result<Result<Policy, Box<Rejected>>> {
+    let load = move || load_policy(&directories).map_err(Box::new);
+    tokio::task::spawn_blocking(load)
+        .await
+        .map_err(io::Error::other)
+}
+
+fn sources(outcome: &Result<Policy, Box<Rejected>>) -> &SourceMap {
+    match outcome {
+        Ok(policy) => policy.sources(),
+        Err(rejected) => &rejected.sources,
+    }
+}
+
+/// The directories that hold, or should hold, what the policy is made of.
+fn places(directories: &[Directory], sources: &SourceMap) -> BTreeSet<PathBuf> {
+    let own = directories.iter().map(|directory| directory.path.clone());
+    let files = sources.files().map(|file| PathBuf::from(&*file.name));
+    let included = files.filter_map(|file| file.parent().map(Path::to_owned));
+    own.chain(included).collect()
+}
+
+impl Watch {
+    /// Watches directories and, of each that is missing, the nearest one above that is not.
+    fn new(directories: &BTreeSet<PathBuf>) -> io::Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let mut watched = Vec::new();
+        for directory in directories {
+            for (depth, place) in directory.ancestors().enumerate() {
+                // The one above tells when the directory itself is replaced.
+                match inotify.add_watch(place, EVENTS) {
+                    Ok(descriptor) => watched.push((descriptor, place.to_owned())),
+                    Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                    Err(e) => warn!("cannot watch `{}`: {e}", place.display()),
+                }
+                if depth > 0 {
+                    break;
+                }
+            }
+        }
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; a `Descriptor` owns the one descriptor it names"
+        )]
+        let inotify = AsyncFd::new(Descriptor(inotify))?;
+        Ok(Self { inotify, watched })
+    }
+
+    /// Returns once something has changed that may matter.
+    async fn change(&self) -> io::Result<()> {
+        loop {
+            let mut ready = self.inotify.readable().await?;
+            let read = ready.try_io(|inner| inner.get_ref().0.read_events().map_err(Into::into));
+            match read {
+                Err(_would_block) => continue,
+                Ok(events) => {
+                    if events?.iter().any(|event| self.matters(event)) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn matters(&self, event: &InotifyEvent) -> bool {
+        if !event.mask.contains(AddWatchFlags::IN_CREATE) {
+            return true;
+        }
+        let places = self.watched.iter().filter(|(wd, _)| *wd == event.wd);
+        let name = event.name.clone().unwrap_or_default();
+        !places
+            .map(|(_, place)| place.join(&name))
+            .any(|path| is_unfinished(&path))
+    }
+}
+
+/// A file that was just created by name is empty until its writer closes it, which is an
+/// event of its own. A link to a finished file has no such second event.
+fn is_unfinished(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.nlink() == 1)
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The daemon: its sockets and its life.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bulkhead_types::Layout;
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::ledger::{Ledger, LedgerError};
+use crate::load::Directory;
+use crate::state::{Shared, State};
+use crate::status::status_socket;
+use crate::wire::{BadQuestion, QUESTION_MAX, Question};
+use crate::{reload, system};
+
+/// How long one asker may take for its question, and for reading the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many askers are served at once; further ones wait to be accepted.
+const ASKERS_MAX: usize = 1024;
+
+/// Why the daemon cannot run.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The ledger cannot be written.
+    #[error("cannot keep the ledger")]
+    Ledger(#[from] LedgerError),
+    /// A socket cannot be made.
+    #[error("cannot listen on `{path}`")]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Changes of the policy cannot be watched.
+    #[error("cannot watch the policy's files")]
+    Watch(#[source] io::Error),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT. Says `READY=1` when the sockets are there and the policy
+/// has been read, in whatever state it is.
+///
+/// # Errors
+///
+/// Only what keeps the daemon from working at all; faults of a policy or an asker do not.
+pub async fn run(layout: Layout) -> Result<(), ServeError> {
+    // The ledger's lock also keeps a second daemon from the sockets.
+    let ledger = Ledger::open(&layout.ledger().join("decisions.jsonl"))?;
+    let state: Shared = Rc::new(RefCell::new(State::new(ledger)));
+    let questions = Socket::bind(layout.policy_socket())?;
+    let statuses = Socket::bind(status_socket(&layout))?;
+    let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let local = LocalSet::new();
+    let serve = async {
+        let (loaded, first) = tokio::sync::oneshot::channel();
+        spawn_local(answer_questions(questions.listener()?, state.clone()));
+        spawn_local(tell_status(statuses.listener()?, state.clone()));
+        let watched = state.clone();
+        let internal = layout.internal_socket();
+        spawn_local(async move { system::watch(&internal, &watched).await });
+        spawn_local(async move {
+            if first.await.is_ok() {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+                info!("ready");
+            }
+        });
+        let policy = reload::keep_loaded(Directory::of(&layout), &state, loaded);
+        tokio::select! {
+            ended = policy => ended.map_err(ServeError::Watch),
+            _ = term.recv() => Ok(()),
+            _ = int.recv() => Ok(()),
+        }
+    };
+    let ended = local.run_until(serve).await;
+    info!("the policy daemon ends; calls are refused until it is back");
+    ended
+}
+
+/// A listening socket in the file system, removed when dropped.
+struct Socket {
+    path: PathBuf,
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl Socket {
+    fn bind(path: PathBuf) -> Result<Self, ServeError> {
+        match Self::try_bind(&path) {
+            Ok(listener) => Ok(Self { path, listener }),
+            Err(source) => Err(ServeError::Listen { path, source }),
+        }
+    }
+
+    fn try_bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        // Left over from a daemon that was killed.
+        if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
+            fs::remove_file(path)?;
+        }
+        let listener = std::os::unix::net::UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    fn listener(&self) -> Result<UnixListener, ServeError> {
+        let listener = self.listener.try_clone().and_then(UnixListener::from_std);
+        listener.map_err(|source| ServeError::Listen {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn answer_questions(listener: UnixListener, state: Shared) {
+    let places = Arc::new(Semaphore::new(ASKERS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let stream = accept(&listener).await;
+        let state = state.clone();
+        spawn_local(async move {
+            let _place = place;
+            match timeout(PATIENCE, answer_one(stream, &state)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => warn!("no answer to a question: {e}"),
+                Err(_) => warn!("no answer to a question: the asker is too slow"),
+            }
+        });
+    }
+}
+
+#[derive(Debug, Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    BadQuestion(#[from] BadQuestion),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+async fn answer_one(mut stream: UnixStream, state: &Shared) -> Result<(), NoAnswer> {
+    let mut bytes = Vec::with_capacity(512);
+    while !Question::is_complete(&bytes) {
+        if bytes.len() > QUESTION_MAX {
+            return Err(BadQuestion::TooLong.into());
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            break;
+        }
+    }
+    let question = Question::decode(&bytes)?;
+    let answer = state.borrow_mut().answer(&question, SystemTime::now());
+    stream.write_all(&answer).await?;
+    stream.shutdown().await?;
+    Ok(())
+}
+
+async fn tell_status(listener: UnixListener, state: Shared) {
+    loop {
+        let mut stream = accept(&listener).await;
+        let status = serde_json::to_vec(&state.borrow().status()).unwrap_or_default();
+        spawn_local(async move {
+            let told = async {
+                stream.write_all(&status).await?;
+                stream.shutdown().await
+            };
+            // Who asks for the status and goes away does without it.
+            let _ = timeout(PATIENCE, told).await;
+        });
+    }
+}
+
+/// The next connection. When there are no descriptors left it waits for some to come back.
+async fn accept(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(e) => {
+                warn!("cannot accept a connection: {e}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}

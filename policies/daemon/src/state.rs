@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the daemon's tasks share, on one thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use bulkhead_policy::{Policy, Rejected, System};
+use tracing::{error, info, warn};
+
+use crate::decide::{Decision, decide};
+use crate::ledger::Ledger;
+use crate::render::render;
+use crate::status::{PolicyStatus, Status};
+use crate::time::rfc3339;
+use crate::wire::Question;
+
+/// A handle to the one state. It is never borrowed across a wait.
+pub(crate) type Shared = Rc<RefCell<State>>;
+
+pub(crate) struct State {
+    policy: Policy,
+    status: PolicyStatus,
+    system: Option<System>,
+    ledger: Ledger,
+    ledger_error: Option<String>,
+    allowed: u64,
+    denied: u64,
+}
+
+impl State {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self {
+            policy: Policy::empty(),
+            status: PolicyStatus {
+                rules: None,
+                files: Vec::new(),
+                since: None,
+                error: None,
+            },
+            system: None,
+            ledger,
+            ledger_error: None,
+            allowed: 0,
+            denied: 0,
+        }
+    }
+
+    /// Decides, records, and gives the answer's bytes: in this order.
+    pub(crate) fn answer(&mut self, question: &Question, now: SystemTime) -> Vec<u8> {
+        let mut decision = match self.status.rules {
+            Some(_) => decide(&self.policy, self.system.as_ref(), question),
+            None => Decision::refused("there is no policy without errors"),
+        };
+        let record = decision.record(question, now);
+        let why = match (&record.target, &record.reason) {
+            (Some(target), _) => format!("to {target}"),
+            (None, reason) => reason.clone().unwrap_or_default(),
+        };
+        // A source, target or service that was refused for its spelling can hold anything.
+        info!(
+            "{} {} -> {} {}: {why}{}",
+            record.verdict,
+            shown(&record.source),
+            shown(&record.requested_target),
+            shown(&record.service),
+            record
+                .rule
+                .as_ref()
+                .map_or(String::new(), |rule| format!(" ({rule})")),
+        );
+        match self.ledger.append(record) {
+            Ok(_) => self.ledger_error = None,
+            Err(e) => {
+                let cause = std::error::Error::source(&e).map(ToString::to_string);
+                let message = format!("{e}: {}", cause.unwrap_or_default());
+                error!("{message}; the call is refused");
+                self.ledger_error = Some(message);
+                decision = Decision::refused("the decision cannot be recorded");
+            }
+        }
+        match decision.is_allowed() {
+            true => self.allowed += 1,
+            false => self.denied += 1,
+        }
+        decision.answer()
+    }
+
+    /// Takes what was read from the disk. What has errors changes nothing but the status.
+    pub(crate) fn loaded(&mut self, outcome: Result<Policy, Box<Rejected>>, now: SystemTime) {
+        match outcome {
+            Ok(policy) => {
+                if !policy.warnings().is_empty() {
+                    warn!("{}", render(policy.warnings(), policy.sources(), false));
+                }
+                let files = policy.sources().files();
+                self.status = PolicyStatus {
+                    rules: Some(policy.rules().len()),
+                    files: files.map(|file| file.name.to_string()).collect(),
+                    since: Some(rfc3339(now)),
+                    error: None,
+                };
+                info!("the policy has {} rules", policy.rules().len());
+                self.policy = policy;
+            }
+            Err(rejected) => {
+                let text = render(&rejected.diagnostics, &rejected.sources, false);
+                let stays = match self.status.rules {
+                    Some(_) => "the last good policy stays live",
+                    None => "every call is refused",
+                };
+                error!("the policy has errors, {stays}\n{text}");
+                self.status.error = Some(text);
+            }
+        }
+        self.announce();
+    }
+
+    /// Takes the domain manager's word, or that it has gone silent.
+    pub(crate) fn set_system(&mut self, system: Option<System>) {
+        let changed = self.system.as_ref().map(System::len) != system.as_ref().map(System::len);
+        self.system = system;
+        if changed {
+            self.announce();
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            policy: self.status.clone(),
+            domains: self.system.as_ref().map(System::len),
+            records: self.ledger.records(),
+            ledger_error: self.ledger_error.clone(),
+            allowed: self.allowed,
+            denied: self.denied,
+        }
+    }
+
+    /// Tells the service manager, which shows it to people.
+    fn announce(&self) {
+        let summary = self.status().summary();
+        // Nobody may be listening.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&summary)]);
+    }
+}
+
+/// Text of a guest for the log: escaped and cut.
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    match short.is_empty() {
+        true => "@default".to_owned(),
+        false => short.escape_debug().to_string(),
+    }
+}
