@@ -20,6 +20,18 @@ pub struct Machine {
     pub layout: Layout,
 }
 
+impl Drop for Machine {
+    /// Guests outlive their manager, but not the test.
+    fn drop(&mut self) {
+        let Ok(hypervisor) = Hypervisor::local(&self.layout, self.options()) else {
+            return;
+        };
+        for guest in hypervisor.list().unwrap_or_default() {
+            let _ = hypervisor.destroy(guest.domid);
+        }
+    }
+}
+
 impl Machine {
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
