@@ -136,7 +136,7 @@ mod tests {
     fn greeted<R: Role>(peer: Version) -> Receiver<R> {
         let mut receiver = Receiver::new();
         receiver.push(&hello(peer));
-        assert_eq!(receiver.next().ok().flatten().is_some(), true);
+        assert!(receiver.next().ok().flatten().is_some());
         receiver
     }
 
@@ -181,7 +181,7 @@ mod tests {
             (0x213, u32::MAX),
         ] {
             let mut receiver = greeted::<FromAgent>(Version::V4);
-            receiver.push(&[(kind as u32).to_le_bytes(), u32::to_le_bytes(len)].concat());
+            receiver.push(&[u32::to_le_bytes(kind), u32::to_le_bytes(len)].concat());
             assert_eq!(receiver.next(), Err(Violation::BadLength { kind, len }));
         }
     }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The data vchan of one call, with its buffers.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use bulkhead_vchan::{State, StreamError, Vchan};
+use nix::errno::Errno;
+use qrexec_protocol::data::{Decoder, Piece, Stream, body_max};
+use qrexec_protocol::frame::{Violation, hello};
+use qrexec_protocol::limits::{DATA_MAX_V3, HEADER_LEN};
+use qrexec_protocol::version::Version;
+use thiserror::Error;
+
+/// Why a data vchan cannot be used any more.
+#[derive(Debug, Error)]
+pub enum ChannelError {
+    /// The peer closed it, or its domain died.
+    #[error("the other domain closed the connection")]
+    Closed,
+    /// The peer did not answer in time.
+    #[error("the other domain did not answer in time")]
+    TimedOut,
+    /// What the peer sent is no qrexec.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// The channel itself failed.
+    #[error("the channel to the other domain failed")]
+    Stream(#[source] StreamError),
+    /// Waiting failed.
+    #[error("cannot wait for the other domain")]
+    Wait(#[source] io::Error),
+}
+
+impl From<StreamError> for ChannelError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Closed => Self::Closed,
+            StreamError::TimedOut => Self::TimedOut,
+            other => Self::Stream(other),
+        }
+    }
+}
+
+/// A data vchan: frames that wait to be sent, and bytes that wait to be looked at.
+#[derive(Debug)]
+pub struct Channel {
+    vchan: Vchan,
+    decoder: Decoder,
+    inbox: Vec<u8>,
+    unread: std::ops::Range<usize>,
+    outbox: Vec<u8>,
+    sent: usize,
+}
+
+impl Channel {
+    /// Greets the peer and waits for its greeting, at most until `deadline`.
+    pub fn open(vchan: Vchan, deadline: Instant) -> Result<Self, ChannelError> {
+        let mut channel = Self {
+            vchan,
+            decoder: Decoder::new(),
+            inbox: vec![0; DATA_MAX_V3],
+            unread: 0..0,
+            outbox: Vec::with_capacity(DATA_MAX_V3),
+            sent: 0,
+        };
+        channel.queue(&hello(Version::OWN));
+        loop {
+            channel.flush()?;
+            if channel.fill()? {
+                let mut bytes = &channel.inbox[channel.unread.clone()];
+                let before = bytes.len();
+                let piece = channel.decoder.next(&mut bytes)?;
+                channel.unread.start += before - bytes.len();
+                if matches!(piece, Some(Piece::Agreed(_))) {
+                    return Ok(channel);
+                }
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ChannelError::TimedOut);
+            }
+            channel.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
+        }
+    }
+
+    /// The descriptor that becomes readable when anything happens on the vchan.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.vchan.fd()
+    }
+
+    /// Takes note of what `poll` has seen, before looking again.
+    pub fn acknowledge(&mut self) -> Result<(), ChannelError> {
+        self.vchan.acknowledge().map_err(ChannelError::Wait)
+    }
+
+    /// Whether a frame still waits to be sent.
+    pub fn sending(&self) -> bool {
+        self.sent < self.outbox.len()
+    }
+
+    /// Puts a frame into the line.
+    pub fn queue(&mut self, frame: &[u8]) {
+        if !self.sending() {
+            self.outbox.clear();
+            self.sent = 0;
+        }
+        self.outbox.extend_from_slice(frame);
+    }
+
+    /// Sends as much as the ring takes.
+    pub fn flush(&mut self) -> Result<(), ChannelError> {
+        while self.sending() {
+            let len = self.vchan.write(&self.outbox[self.sent..])?;
+            if len == 0 {
+                return Ok(());
+            }
+            self.sent += len;
+        }
+        Ok(())
+    }
+
+    /// Reads once from `source`, which has something, and puts it into the line as a frame.
+    /// Returns false at the end of the stream. Only to be called when nothing is being sent.
+    pub fn send_from(&mut self, stream: Stream, source: impl AsFd) -> io::Result<bool> {
+        let version = self.decoder.version().unwrap_or(Version::V2);
+        // A whole frame fits into the ring.
+        let most = body_max(version).min(DATA_MAX_V3 - HEADER_LEN);
+        self.outbox.resize(HEADER_LEN + most, 0);
+        self.sent = self.outbox.len();
+        let len = match nix::unistd::read(source, &mut self.outbox[HEADER_LEN..]) {
+            Ok(0) => return Ok(false),
+            Ok(len) => len,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
+        };
+        self.outbox[..HEADER_LEN].copy_from_slice(&stream.header(len));
+        self.outbox.truncate(HEADER_LEN + len);
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// The next piece that came in, or `None` when there is nothing now.
+    pub fn next(&mut self) -> Result<Option<Piece<'_>>, ChannelError> {
+        // Two steps, because a piece that was found borrows the inbox until it has been used.
+        loop {
+            if self.unread.is_empty() && !self.fill()? {
+                return Ok(None);
+            }
+            let range = self.unread.clone();
+            let mut bytes = &self.inbox[range.clone()];
+            let mut decoder = self.decoder.clone();
+            let found = decoder.next(&mut bytes)?.is_some();
+            if found {
+                let mut bytes = &self.inbox[range.clone()];
+                let piece = self.decoder.next(&mut bytes)?;
+                self.unread.start = range.end - bytes.len();
+                return Ok(piece);
+            }
+            self.decoder = decoder;
+            self.unread.start = range.end - bytes.len();
+        }
+    }
+
+    /// Reads from the vchan if the inbox is empty. Returns whether it holds anything.
+    fn fill(&mut self) -> Result<bool, ChannelError> {
+        if !self.unread.is_empty() {
+            return Ok(true);
+        }
+        let mut len = self.vchan.read(&mut self.inbox)?;
+        if len == 0 && self.vchan.state() == State::Closed {
+            // What the peer wrote before it left may have come since the first look.
+            len = self.vchan.read(&mut self.inbox)?;
+            if len == 0 {
+                return Err(ChannelError::Closed);
+            }
+        }
+        self.unread = 0..len;
+        Ok(len > 0)
+    }
+}

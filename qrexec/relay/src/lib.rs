@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What both ends of a call do with descriptors and processes.
+//!
+//! The rules of a call stand in `qrexec-protocol`; this crate carries them out: it finds a service,
+//! starts it, and moves bytes between its descriptors and the data vchan. The agent in a guest, the
+//! daemon and the client in dom0 and the caller in a guest all use it, so that a call behaves the
+//! same wherever its ends are.
+//!
+//! Trusts neither the peer behind the vchan nor the local program: both may stop reading, flood,
+//! or vanish at any moment.
+//!
+//! Invariants:
+//!
+//! - A call holds at most one frame per direction in memory. While a reader is slow, nothing more
+//!   is read for it; there is no queue that could grow.
+//! - Every wait is a `poll` over all that can happen; nothing sleeps and looks again.
+//! - The caller's text never reaches a shell, unless dom0 itself asked for a shell command.
+#![forbid(unsafe_code)]
+
+mod call;
+mod channel;
+mod environment;
+mod lookup;
+mod process;
+mod serve;
+mod sink;
+mod start;
+mod tcp;
+mod users;
+mod wait;
+
+pub use call::{CallFailed, Local, call};
+pub use channel::{Channel, ChannelError};
+pub use lookup::{Found, LookupError, SearchPath};
+pub use process::{Program, Running};
+pub use serve::{Lost, serve};
+pub use sink::{Broken, Sink};
+pub use start::{Host, Identity, Started};
+pub use users::{SWITCH_WORD, become_user};
+pub use wait::{Interest, Ready, wait};
