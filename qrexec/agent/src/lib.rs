@@ -1,3 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The process in a guest that starts services.
+//! The process in a guest that starts services and passes on the guest's own calls.
+//!
+//! It announces the control vchan for dom0, runs what its daemon asks for (one thread per call, which
+//! connects to the caller's data vchan), and takes the requests of local programs on a socket.
+//! When the daemon goes away it announces the channel anew; calls that run keep running.
+//!
+//! Trusts neither side: the daemon's messages are checked like any peer's, and a local program
+//! may connect, say half a sentence, and stay.
+//!
+//! Invariants:
+//!
+//! - The loop never blocks: not on the daemon, not on a caller, not on a service.
+//! - Callers, calls and the line towards the daemon are bounded; past a bound the newcomer is refused.
+//! - A message of a call that began under one daemon is never sent to the next one.
+//!
+//! Not done here: PAM sessions. As root, a service gets the user's ids, groups and a fresh
+//! environment (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), nothing more.
 #![forbid(unsafe_code)]
+
+mod agent;
+mod callers;
+mod calls;
+
+pub use agent::{Agent, AgentError, Options};

@@ -1,5 +1,73 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The process in a guest that starts services.
+//! The command `qrexec-agent`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bulkhead_vchan::Endpoints;
+use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
+use qrexec_agent::{Agent, Options};
+use qrexec_relay::{Host, SWITCH_WORD, become_user};
+
+/// Starts services in this domain when policy allows another domain to call them.
+#[derive(Debug, Parser)]
+#[command(name = "qrexec-agent")]
+struct Arguments {
+    /// The socket on which local programs ask for calls.
+    #[arg(short = 'a', long, default_value = "/var/run/qubes/qrexec-agent")]
+    agent_socket: PathBuf,
+    /// Taken for compatibility: there is no fork server.
+    #[arg(short = 's', long)]
+    fork_server_socket: Option<String>,
+    /// Taken for compatibility: there is no fork server.
+    #[arg(short = 'S', long)]
+    no_fork_server: bool,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let [_, word, user, rest @ ..] = &words[..]
+        && word == SWITCH_WORD
+    {
+        let user = user.to_string_lossy();
+        return ExitCode::from(u8::try_from(become_user(&user, rest)).unwrap_or(125));
+    }
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error
+                .chain()
+                .skip(1)
+                .for_each(|cause| eprintln!("caused by: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // Services signal this when they use one socket for both directions. Nothing has to be done
+    // then, since both are read anyway; but it must not end the agent.
+    SigSet::from(Signal::SIGUSR1)
+        .thread_block()
+        .context("cannot block a signal")?;
+    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
+    let host = Host::guest().context("cannot find out who runs the agent")?;
+    let options = Options {
+        socket: arguments.agent_socket,
+    };
+    let mut agent = Agent::new(endpoints, host, &options)?;
+    agent.run(|_| {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    })?;
+    Ok(())
+}

@@ -107,6 +107,11 @@ impl CallerEnd {
         }
     }
 
+    /// Whether anything can still be sent.
+    pub fn sends(&self) -> bool {
+        self.sending
+    }
+
     /// Writing to the vchan failed.
     pub fn sending_failed(&mut self) {
         self.sending = false;

@@ -68,15 +68,9 @@ impl Channel {
         channel.queue(&hello(Version::OWN));
         loop {
             channel.flush()?;
-            if channel.fill()? {
-                let mut bytes = &channel.inbox[channel.unread.clone()];
-                let before = bytes.len();
-                let piece = channel.decoder.next(&mut bytes)?;
-                channel.unread.start += before - bytes.len();
-                if matches!(piece, Some(Piece::Agreed(_))) {
-                    return Ok(channel);
-                }
-                continue;
+            let agreed = channel.next(|piece| matches!(piece, Piece::Agreed(_)))?;
+            if agreed.is_some() {
+                return Ok(channel);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -94,6 +88,11 @@ impl Channel {
     /// Takes note of what `poll` has seen, before looking again.
     pub fn acknowledge(&mut self) -> Result<(), ChannelError> {
         self.vchan.acknowledge().map_err(ChannelError::Wait)
+    }
+
+    /// Whether the peer has closed the channel or died; what it sent may still be read.
+    pub fn peer_gone(&mut self) -> bool {
+        self.vchan.state() == State::Closed
     }
 
     /// Whether a frame still waits to be sent.
@@ -122,12 +121,16 @@ impl Channel {
         Ok(())
     }
 
+    /// The largest body that is sent: a whole frame fits into the ring.
+    pub fn body_max(&self) -> usize {
+        let version = self.decoder.version().unwrap_or(Version::V2);
+        body_max(version).min(DATA_MAX_V3 - HEADER_LEN)
+    }
+
     /// Reads once from `source`, which has something, and puts it into the line as a frame.
     /// Returns false at the end of the stream. Only to be called when nothing is being sent.
     pub fn send_from(&mut self, stream: Stream, source: impl AsFd) -> io::Result<bool> {
-        let version = self.decoder.version().unwrap_or(Version::V2);
-        // A whole frame fits into the ring.
-        let most = body_max(version).min(DATA_MAX_V3 - HEADER_LEN);
+        let most = self.body_max();
         self.outbox.resize(HEADER_LEN + most, 0);
         self.sent = self.outbox.len();
         let len = match nix::unistd::read(source, &mut self.outbox[HEADER_LEN..]) {
@@ -142,26 +145,20 @@ impl Channel {
         Ok(true)
     }
 
-    /// The next piece that came in, or `None` when there is nothing now.
-    pub fn next(&mut self) -> Result<Option<Piece<'_>>, ChannelError> {
-        // Two steps, because a piece that was found borrows the inbox until it has been used.
-        loop {
-            if self.unread.is_empty() && !self.fill()? {
-                return Ok(None);
+    /// Hands the next piece that came in to `use_it`; `None` when there is nothing now.
+    pub fn next<R>(
+        &mut self,
+        use_it: impl FnOnce(Piece<'_>) -> R,
+    ) -> Result<Option<R>, ChannelError> {
+        while self.fill()? {
+            let mut bytes = &self.inbox[self.unread.clone()];
+            let piece = self.decoder.next(&mut bytes)?;
+            self.unread.start = self.unread.end - bytes.len();
+            if let Some(piece) = piece {
+                return Ok(Some(use_it(piece)));
             }
-            let range = self.unread.clone();
-            let mut bytes = &self.inbox[range.clone()];
-            let mut decoder = self.decoder.clone();
-            let found = decoder.next(&mut bytes)?.is_some();
-            if found {
-                let mut bytes = &self.inbox[range.clone()];
-                let piece = self.decoder.next(&mut bytes)?;
-                self.unread.start = range.end - bytes.len();
-                return Ok(piece);
-            }
-            self.decoder = decoder;
-            self.unread.start = range.end - bytes.len();
         }
+        Ok(None)
     }
 
     /// Reads from the vchan if the inbox is empty. Returns whether it holds anything.

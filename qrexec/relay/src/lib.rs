@@ -19,8 +19,11 @@
 
 mod call;
 mod channel;
+mod control;
+mod daemon_socket;
 mod environment;
 mod lookup;
+mod mailbox;
 mod process;
 mod serve;
 mod sink;
@@ -29,12 +32,15 @@ mod tcp;
 mod users;
 mod wait;
 
-pub use call::{CallFailed, Local, call};
+pub use call::{CallFailed, Codes, Local, call};
 pub use channel::{Channel, ChannelError};
+pub use control::{Control, ControlError};
+pub use daemon_socket::{DaemonError, DaemonSocket};
 pub use lookup::{Found, LookupError, SearchPath};
+pub use mailbox::{Mailbox, Post};
 pub use process::{Program, Running};
 pub use serve::{Lost, serve};
 pub use sink::{Broken, Sink};
 pub use start::{Host, Identity, Started};
 pub use users::{SWITCH_WORD, become_user};
-pub use wait::{Interest, Ready, wait};
+pub use wait::{Interest, Ready, wait, wait_for_any};

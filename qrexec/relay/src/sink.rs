@@ -53,7 +53,9 @@ impl Sink {
     /// Writes to this process's standard output. When the stream ends, so does the descriptor.
     pub fn standard_output() -> io::Result<Self> {
         let fd = io::stdout().as_fd().try_clone_to_owned()?;
-        Ok(Self { standard_output: true, ..Self::new(fd, true)? })
+        let mut sink = Self::new(fd, true)?;
+        sink.standard_output = true;
+        Ok(sink)
     }
 
     /// Writes to this process's standard error, which stays open for messages.
@@ -88,7 +90,15 @@ impl Sink {
     }
 
     fn of(fd: Option<OwnedFd>, kind: Kind) -> Self {
-        Self { fd, kind, standard_output: false, filter: false, pending: Vec::new(), start: 0, ending: false }
+        Self {
+            fd,
+            kind,
+            standard_output: false,
+            filter: false,
+            pending: Vec::new(),
+            start: 0,
+            ending: false,
+        }
     }
 
     /// Whether bytes wait for room: nothing more may be brought.
@@ -115,7 +125,11 @@ impl Sink {
     }
 
     fn write_now(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        let done = if self.blocked() { 0 } else { self.attempt(bytes)? };
+        let done = if self.blocked() {
+            0
+        } else {
+            self.attempt(bytes)?
+        };
         self.pending.extend_from_slice(&bytes[done..]);
         Ok(())
     }
@@ -167,7 +181,9 @@ impl Sink {
 
     /// Writes until the descriptor takes no more; returns how much it took.
     fn attempt(&self, bytes: &[u8]) -> Result<usize, Broken> {
-        let Some(fd) = &self.fd else { return Ok(bytes.len()) };
+        let Some(fd) = &self.fd else {
+            return Ok(bytes.len());
+        };
         let mut done = 0;
         while done < bytes.len() {
             let rest = &bytes[done..];

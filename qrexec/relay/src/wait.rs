@@ -44,21 +44,28 @@ pub fn wait<const N: usize>(
     entries: [Option<(BorrowedFd<'_>, Interest)>; N],
     deadline: Option<Instant>,
 ) -> io::Result<[Ready; N]> {
-    let mut fds: Vec<PollFd<'_>> = entries.iter().flatten().map(|entry| poll_fd(*entry)).collect();
+    let present: Vec<_> = entries.iter().flatten().copied().collect();
+    let mut seen = wait_for_any(&present, deadline)?.into_iter();
+    Ok(entries.map(|entry| entry.and_then(|_| seen.next()).unwrap_or_default()))
+}
+
+/// Waits like [`wait`] for any number of descriptors; the answers are in the order of the entries.
+pub fn wait_for_any(
+    entries: &[(BorrowedFd<'_>, Interest)],
+    deadline: Option<Instant>,
+) -> io::Result<Vec<Ready>> {
+    let mut fds: Vec<PollFd<'_>> = entries.iter().map(|entry| poll_fd(*entry)).collect();
     loop {
         match poll(&mut fds, until(deadline)) {
             Ok(0) if deadline.is_none_or(|end| Instant::now() < end) => {}
-            Ok(_) => break,
+            Ok(_) => return Ok(fds.iter().map(ready).collect()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
-    let mut seen = fds.iter().map(ready);
-    Ok(entries.map(|entry| entry.and_then(|_| seen.next()).unwrap_or_default()))
 }
 
-/// The entry of `poll` for one descriptor.
-pub(crate) fn poll_fd((fd, interest): (BorrowedFd<'_>, Interest)) -> PollFd<'_> {
+fn poll_fd((fd, interest): (BorrowedFd<'_>, Interest)) -> PollFd<'_> {
     let flags = match interest {
         Interest::Readable => PollFlags::POLLIN,
         Interest::Writable => PollFlags::POLLOUT,

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The agent's loop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulkhead_types::{DomId, Port};
+use bulkhead_vchan::{Endpoints, OpenError, RingSizes};
+use qrexec_protocol::agent_link::{FromDaemon, ToAgent, terminated};
+use qrexec_protocol::exec::Exec;
+use qrexec_protocol::frame::{Incoming, hello};
+use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN};
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
+use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, wait_for_any};
+use thiserror::Error;
+
+use crate::callers::{Caller, Heard};
+use crate::calls::{Ended, Runner};
+
+/// The most local programs that may have a call or a request at one time.
+const CALLERS_MAX: usize = 1024;
+/// The most calls into this guest at one time.
+const CALLS_MAX: usize = 1024;
+/// While more than this waits for the daemon, no request is taken.
+const LINE_MAX: usize = 8 * CONTROL_RING;
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The socket for local programs.
+    pub socket: PathBuf,
+}
+
+/// Why the agent cannot work.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The socket for local programs cannot be made.
+    #[error("cannot make the socket {}", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control channel cannot be announced.
+    #[error("cannot announce the control channel")]
+    Announce(#[source] OpenError),
+    /// Something that every process needs is missing.
+    #[error("cannot set up the agent")]
+    SetUp(#[source] io::Error),
+}
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    listener: UnixListener,
+    runner: Runner,
+    ended: Mailbox<Ended>,
+    callers: BTreeMap<u64, Caller>,
+    next_number: u64,
+    session: u64,
+    calls: usize,
+}
+
+type Daemon = Control<FromDaemon>;
+
+impl Agent {
+    /// An agent that has its socket, before it has announced itself.
+    pub fn new(endpoints: Endpoints, host: Host, options: &Options) -> Result<Self, AgentError> {
+        let failed = |source| AgentError::Socket {
+            path: options.socket.clone(),
+            source,
+        };
+        match fs::remove_file(&options.socket) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&options.socket).map_err(failed)?;
+        // Every program in the guest may ask: policy is decided in dom0.
+        fs::set_permissions(&options.socket, fs::Permissions::from_mode(0o777)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let ended = Mailbox::new().map_err(AgentError::SetUp)?;
+        let (endpoints, host) = (Arc::new(endpoints), Arc::new(host));
+        let runner = Runner {
+            endpoints,
+            host,
+            post: ended.post(),
+        };
+        let callers = BTreeMap::new();
+        Ok(Self {
+            listener,
+            runner,
+            ended,
+            callers,
+            next_number: 0,
+            session: 0,
+            calls: 0,
+        })
+    }
+
+    /// Announces the control channel, and again whenever the daemon has gone. `ready` is called each
+    /// time a daemon has agreed on a version.
+    pub fn run(&mut self, mut ready: impl FnMut(Version)) -> Result<(), AgentError> {
+        loop {
+            let sizes = RingSizes::both(CONTROL_RING);
+            let vchan = self
+                .runner
+                .endpoints
+                .serve(DomId::DOM0, Port::QREXEC, sizes);
+            let mut daemon = Daemon::new(vchan.map_err(AgentError::Announce)?);
+            self.session += 1;
+            daemon.queue(&hello(Version::OWN));
+            let error = loop {
+                if let Err(error) = self.turn(&mut daemon, &mut ready) {
+                    break error;
+                }
+            };
+            tracing::warn!("session {}: {}", self.session, chain(&error));
+            // Whoever waits for an answer of this daemon will not get one.
+            self.callers.retain(|_, caller| !caller.unanswered());
+        }
+    }
+
+    /// Does all that can be done, then waits for more.
+    fn turn(
+        &mut self,
+        daemon: &mut Daemon,
+        ready: &mut impl FnMut(Version),
+    ) -> Result<(), ControlError> {
+        while let Some(incoming) = daemon.next()? {
+            match incoming {
+                Incoming::Agreed(version) => {
+                    tracing::info!("the daemon is there; version {version}");
+                    ready(version);
+                }
+                Incoming::Message(message) => self.obey(message, daemon),
+            }
+        }
+        daemon.flush()?;
+        let open = daemon.version().is_some() && daemon.queued() < LINE_MAX;
+        let listener = if open && self.callers.len() < CALLERS_MAX {
+            Interest::Readable
+        } else {
+            Interest::Gone
+        };
+        let mut entries = vec![
+            (daemon.fd(), Interest::Readable),
+            (self.ended.fd(), Interest::Readable),
+            (self.listener.as_fd(), listener),
+        ];
+        let numbers: Vec<u64> = self.callers.keys().copied().collect();
+        for caller in self.callers.values() {
+            let wanted = open || !caller.asking();
+            entries.push((
+                caller.fd(),
+                if wanted {
+                    Interest::Readable
+                } else {
+                    Interest::Gone
+                },
+            ));
+        }
+        let seen = wait_for_any(&entries, None).map_err(ControlError::Wait)?;
+        if seen[0].readable {
+            daemon.acknowledge()?;
+        }
+        if seen[1].readable {
+            self.settle(daemon);
+        }
+        if seen[2].readable && open {
+            self.admit();
+        }
+        for (number, ready) in numbers.into_iter().zip(&seen[3..]) {
+            if ready.readable || ready.gone {
+                self.hear(number, daemon);
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, message: ToAgent, daemon: &mut Daemon) {
+        match message {
+            ToAgent::Exec(exec) => self.start(exec, daemon),
+            ToAgent::Refused(ident) => self.callers.retain(|_, caller| !caller.waits_for(&ident)),
+            ToAgent::Connect(connect) => {
+                let mut callers = self.callers.iter_mut();
+                let Some((number, caller)) =
+                    callers.find(|(_, caller)| caller.waits_for(&connect.ident))
+                else {
+                    tracing::info!("an answer came for a caller that has gone");
+                    daemon.queue(&terminated(connect.route));
+                    return;
+                };
+                let number = *number;
+                if caller.connect(connect.route).is_err() {
+                    self.callers.remove(&number);
+                    daemon.queue(&terminated(connect.route));
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, exec: Exec, daemon: &mut Daemon) {
+        let route = exec.route;
+        let started = if self.calls < CALLS_MAX {
+            self.runner.start(exec, self.session)
+        } else {
+            Err(io::Error::other("too many calls at one time"))
+        };
+        match started {
+            Ok(()) => self.calls += 1,
+            Err(error) => {
+                tracing::error!("cannot take a call from domain {}: {error}", route.domain);
+                daemon.queue(&terminated(route));
+            }
+        }
+    }
+
+    fn settle(&mut self, daemon: &mut Daemon) {
+        for ended in self.ended.take() {
+            self.calls -= 1;
+            if ended.session == self.session {
+                daemon.queue(&terminated(ended.route));
+            }
+        }
+    }
+
+    fn admit(&mut self) {
+        while self.callers.len() < CALLERS_MAX {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if let Ok(caller) = Caller::new(stream) {
+                        self.next_number += 1;
+                        self.callers.insert(self.next_number, caller);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::error!("cannot take a caller: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, number: u64, daemon: &mut Daemon) {
+        let Some(caller) = self.callers.get_mut(&number) else {
+            return;
+        };
+        match caller.hear() {
+            Heard::Nothing => {}
+            Heard::Gone(route) => {
+                self.callers.remove(&number);
+                if let Some(route) = route {
+                    daemon.queue(&terminated(route));
+                }
+            }
+            Heard::Request(trigger) => {
+                let ident = RequestId::numbered(number);
+                match request(*trigger, &ident, daemon) {
+                    Ok(()) => caller.wait_for(ident),
+                    Err(reason) => {
+                        tracing::warn!("a call was refused in the guest: {reason}");
+                        self.callers.remove(&number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Passes a request on, in the form that the daemon understands.
+fn request(
+    mut trigger: UntrustedTrigger,
+    ident: &RequestId,
+    daemon: &mut Daemon,
+) -> Result<(), String> {
+    let version = daemon.version().ok_or("no daemon is there")?;
+    trigger.set_ident(ident);
+    let frame = trigger.encode(version).map_err(|error| error.to_string())?;
+    // Daemons other than ours take a message from the ring in one piece or not at all.
+    if frame.len() - HEADER_LEN > CONTROL_RING {
+        return Err(format!(
+            "the request for {} does not fit the control channel",
+            trigger.shown_service()
+        ));
+    }
+    daemon.queue(&frame);
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}

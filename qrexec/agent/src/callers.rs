@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Local programs that ask for calls.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use qrexec_protocol::agent_link::FromCaller;
+use qrexec_protocol::exec::Route;
+use qrexec_protocol::frame::{Incoming, Receiver};
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+
+/// A local program and how far its request has come.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    stream: UnixStream,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It is still speaking.
+    Asking(Receiver<FromCaller>),
+    /// Its request is with the daemon.
+    Waiting(RequestId),
+    /// It has its answer; its going away ends the call.
+    Connected(Route),
+}
+
+/// What a caller did.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Nothing that matters yet.
+    Nothing,
+    /// A whole request.
+    Request(Box<UntrustedTrigger>),
+    /// It has gone, or spoke nonsense: it is to be dropped. Its call, if it had one, is over.
+    Gone(Option<Route>),
+}
+
+impl Caller {
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream,
+            state: State::Asking(Receiver::new()),
+        })
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Whether the caller is still to be heard; one that waits is only watched for its going.
+    pub fn asking(&self) -> bool {
+        matches!(self.state, State::Asking(_))
+    }
+
+    /// The request is on its way to the daemon under this id.
+    pub fn wait_for(&mut self, ident: RequestId) {
+        self.state = State::Waiting(ident);
+    }
+
+    /// Whether the caller waits for the answer to this request.
+    pub fn waits_for(&self, ident: &RequestId) -> bool {
+        matches!(&self.state, State::Waiting(own) if own == ident)
+    }
+
+    /// Whether the caller's request is with the daemon, unanswered.
+    pub fn unanswered(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
+    /// Tells the caller where the data of its call goes.
+    pub fn connect(&mut self, route: Route) -> io::Result<()> {
+        // A stream that nothing was written to takes eight bytes.
+        self.stream.write_all(&route.encode())?;
+        self.state = State::Connected(route);
+        Ok(())
+    }
+
+    /// Reads what the caller has said.
+    pub fn hear(&mut self) -> Heard {
+        let mut bytes = [0; 4096];
+        let len = match self.stream.read(&mut bytes) {
+            Ok(len) => len,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                return Heard::Nothing;
+            }
+            Err(_) => 0,
+        };
+        match &mut self.state {
+            State::Connected(route) => return Heard::Gone(Some(*route)),
+            _ if len == 0 => return Heard::Gone(None),
+            // Nothing may follow a request.
+            State::Waiting(_) => return Heard::Gone(None),
+            State::Asking(receiver) => {
+                receiver.push(&bytes[..len]);
+                match receiver.next() {
+                    Ok(Some(Incoming::Message(trigger))) if receiver.pending() == 0 => {
+                        Heard::Request(Box::new(trigger))
+                    }
+                    Ok(None) => Heard::Nothing,
+                    _ => Heard::Gone(None),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Running the caller's end of a call.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use qrexec_protocol::caller::{CallerEnd, ToCaller};
+use qrexec_protocol::data::Stream;
+use thiserror::Error;
+
+use crate::channel::{Channel, ChannelError};
+use crate::process::Running;
+use crate::sink::{Broken, Sink};
+use crate::wait::{Interest, wait};
+
+/// The call came to no end of its own: there is no exit code.
+#[derive(Debug, Error)]
+#[error("the call was cut off before the service's exit code came")]
+pub struct CallFailed(#[from] pub ChannelError);
+
+/// The local side of a call.
+#[derive(Debug)]
+pub struct Local {
+    /// Where the service's input comes from; `None` ends it at once.
+    pub input: Option<OwnedFd>,
+    /// What the service's input begins with.
+    pub prefix: Vec<u8>,
+    /// Where its output goes.
+    pub output: Sink,
+    /// Where its errors go.
+    pub errors: Sink,
+    /// The local program behind input and output, if there is one: the call ends after it.
+    pub process: Option<Running>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// The service's exit code.
+    pub remote: i32,
+    /// The local program's exit code.
+    pub local: Option<i32>,
+}
+
+impl Codes {
+    /// The one code for both: the service's unless it is 0, else the local program's.
+    pub fn combined(self) -> i32 {
+        if self.remote == 0 {
+            self.local.unwrap_or(0)
+        } else {
+            self.remote
+        }
+    }
+}
+
+/// Makes a call to its end: until the service's exit code is in and everything it wrote has been
+/// passed on.
+pub fn call(channel: Channel, local: Local) -> Result<Codes, CallFailed> {
+    let mut caller = Caller {
+        end: CallerEnd::new(),
+        channel,
+        local,
+        local_code: None,
+    };
+    let result = caller.relay();
+    if let Err(error) = result {
+        // The program behind the call ends with its streams.
+        caller.local.input = None;
+        caller.local.output.close();
+        if let Some(mut process) = caller.local.process.take() {
+            process.reap();
+        }
+        return Err(error.into());
+    }
+    result.map_err(CallFailed)
+}
+
+struct Caller {
+    end: CallerEnd,
+    channel: Channel,
+    local: Local,
+    local_code: Option<i32>,
+}
+
+impl Caller {
+    fn relay(&mut self) -> Result<Codes, ChannelError> {
+        let prefix = std::mem::take(&mut self.local.prefix);
+        for part in prefix.chunks(self.channel.body_max()) {
+            self.channel.queue(&Stream::Stdin.header(part.len()));
+            self.channel.queue(part);
+        }
+        if self.local.input.is_none() {
+            self.end.input_ended();
+        }
+        loop {
+            self.take_output()?;
+            self.send();
+            if let Some(remote) = self.end.code() {
+                self.local.input = None;
+                self.local.output.end();
+                self.local.errors.end();
+                let flushed = !self.local.output.blocked() && !self.local.errors.blocked();
+                if flushed && self.local.process.is_none() {
+                    return Ok(Codes {
+                        remote,
+                        local: self.local_code,
+                    });
+                }
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Sends what waits. When the service's side takes nothing any more, its exit code may still be
+    /// on the way, so that is no reason to give up.
+    fn send(&mut self) {
+        if !self.end.sends() {
+            return;
+        }
+        let mut result = self.channel.flush();
+        while result.is_ok() && !self.channel.sending() {
+            let Some(frame) = self.end.next_frame() else {
+                break;
+            };
+            self.channel.queue(&frame);
+            result = self.channel.flush();
+        }
+        if result.is_err() {
+            self.end.sending_failed();
+        }
+    }
+
+    /// Moves what came from the service to its place, as far as that takes it.
+    fn take_output(&mut self) -> Result<(), ChannelError> {
+        if self.local.output.flush().is_err() {
+            self.break_output(Stream::Stdout);
+        }
+        if self.local.errors.flush().is_err() {
+            self.break_output(Stream::Stderr);
+        }
+        while !self.local.output.blocked()
+            && !self.local.errors.blocked()
+            && self.end.code().is_none()
+        {
+            let Self {
+                end,
+                local,
+                channel,
+                ..
+            } = self;
+            let delivered = channel.next(|piece| match end.from_service(piece) {
+                ToCaller::Write(Stream::Stderr, bytes) => {
+                    local.errors.write(bytes).map_err(|Broken| Stream::Stderr)
+                }
+                ToCaller::Write(_, bytes) => {
+                    local.output.write(bytes).map_err(|Broken| Stream::Stdout)
+                }
+                ToCaller::End(Stream::Stderr) => {
+                    local.errors.end();
+                    Ok(())
+                }
+                ToCaller::End(_) => {
+                    local.output.end();
+                    Ok(())
+                }
+                ToCaller::Nothing => Ok(()),
+            })?;
+            match delivered {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(stream)) => self.break_output(stream),
+            }
+        }
+        Ok(())
+    }
+
+    fn break_output(&mut self, stream: Stream) {
+        self.end.output_broken(stream);
+        match stream {
+            Stream::Stderr => self.local.errors.close(),
+            _ => self.local.output.close(),
+        }
+    }
+
+    fn wait(&mut self) -> Result<(), ChannelError> {
+        let Local {
+            input,
+            output,
+            errors,
+            process,
+            ..
+        } = &self.local;
+        let wants_input = self.end.reads_input() && !self.channel.sending();
+        let input = input
+            .as_ref()
+            .filter(|_| wants_input)
+            .map(|fd| (fd.as_fd(), Interest::Readable));
+        let interest = |sink: &Sink| {
+            if sink.blocked() {
+                Interest::Writable
+            } else {
+                Interest::Gone
+            }
+        };
+        let output = output.fd().map(|fd| (fd, interest(output)));
+        let errors = errors
+            .fd()
+            .filter(|_| errors.blocked())
+            .map(|fd| (fd, Interest::Writable));
+        let process = process
+            .as_ref()
+            .map(|process| (process.fd(), Interest::Readable));
+        let entries = [
+            Some((self.channel.fd(), Interest::Readable)),
+            input,
+            output,
+            errors,
+            process,
+        ];
+        let [vchan, input, output, _, process] = wait(entries, None).map_err(ChannelError::Wait)?;
+        if vchan.readable {
+            self.channel.acknowledge()?;
+        }
+        if input.readable && !self.send_input() {
+            self.local.input = None;
+            self.end.input_ended();
+        }
+        if output.gone && !output.writable {
+            self.break_output(Stream::Stdout);
+        }
+        if process.readable
+            && let Some(code) = self.local.process.as_mut().and_then(Running::ended)
+        {
+            self.local.process = None;
+            self.local_code = Some(code);
+        }
+        Ok(())
+    }
+
+    /// Sends what stands at the local input; false at its end.
+    fn send_input(&mut self) -> bool {
+        let Some(fd) = &self.local.input else {
+            return false;
+        };
+        self.channel.send_from(Stream::Stdin, fd).unwrap_or(false)
+    }
+}

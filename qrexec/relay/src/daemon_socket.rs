@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Asking a domain's daemon in dom0, as its client.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use qrexec_protocol::client_link::{Accepted, FromDaemon};
+use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
+use qrexec_protocol::frame::{Incoming, Receiver, Violation, hello};
+use qrexec_protocol::version::Version;
+use thiserror::Error;
+
+/// A connection to a daemon that has exchanged greetings.
+///
+/// It stays open as long as the call runs: its end tells that the call has ended.
+#[derive(Debug)]
+pub struct DaemonSocket {
+    stream: UnixStream,
+    receiver: Receiver<FromDaemon>,
+    path: PathBuf,
+}
+
+/// Why a daemon could not be asked.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// Nobody listens there: the domain is not running, or its agent is not there.
+    #[error("no qrexec daemon at {}", .0.display())]
+    Absent(PathBuf),
+    /// The daemon did not accept the command.
+    #[error("the qrexec daemon at {} refused the call", .0.display())]
+    Refused(PathBuf),
+    /// The daemon did not answer in time.
+    #[error("the qrexec daemon at {} does not answer", .0.display())]
+    TimedOut(PathBuf),
+    /// The socket failed.
+    #[error("cannot talk with the qrexec daemon at {}", .path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What answers there is no qrexec daemon.
+    #[error("what answers at {} is no qrexec daemon", .path.display())]
+    Violation {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong.
+        source: Violation,
+    },
+}
+
+impl DaemonSocket {
+    /// Connects and exchanges greetings.
+    pub fn connect(path: &Path, patience: Duration) -> Result<Self, DaemonError> {
+        let socket = |source| DaemonError::Socket {
+            path: path.to_owned(),
+            source,
+        };
+        let stream = match UnixStream::connect(path) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused
+                ) =>
+            {
+                return Err(DaemonError::Absent(path.to_owned()));
+            }
+            Err(error) => return Err(socket(error)),
+        };
+        let mut daemon = Self {
+            stream,
+            receiver: Receiver::new(),
+            path: path.to_owned(),
+        };
+        match daemon.receive(Instant::now() + patience)? {
+            Incoming::Agreed(_) => {}
+            Incoming::Message(_) => return Err(DaemonError::Refused(path.to_owned())),
+        }
+        daemon.send(&hello(Version::SOCKET))?;
+        Ok(daemon)
+    }
+
+    /// Asks for a command to be started; the answer is the daemon's domain and the port.
+    pub fn exec(&mut self, exec: &Exec, patience: Duration) -> Result<Route, DaemonError> {
+        self.send(&exec.encode())?;
+        self.route(patience)
+    }
+
+    /// Answers a request of the daemon's domain with a route.
+    ///
+    /// Where the route says dom0 and port 0, the daemon picks the port and says which; else it says
+    /// nothing, and `None` comes back.
+    pub fn connect_service(
+        &mut self,
+        connect: &ServiceConnect,
+        patience: Duration,
+    ) -> Result<Option<Route>, DaemonError> {
+        self.send(&connect.encode())?;
+        if connect.route.port.0 != 0 {
+            return Ok(None);
+        }
+        self.route(patience).map(Some)
+    }
+
+    /// Readable once the call has ended.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Waits until the call has ended.
+    pub fn wait_for_end(&mut self) {
+        let mut bytes = [0; 64];
+        // The daemon has nothing more to say; what it says all the same is not listened to.
+        while matches!(self.stream.read(&mut bytes), Ok(1..)) {}
+    }
+
+    fn route(&mut self, patience: Duration) -> Result<Route, DaemonError> {
+        match self.receive(Instant::now() + patience)? {
+            Incoming::Message(Accepted { route, .. }) => {
+                self.stream
+                    .set_read_timeout(None)
+                    .map_err(|source| self.failed(source))?;
+                Ok(route)
+            }
+            Incoming::Agreed(_) => Err(DaemonError::Refused(self.path.clone())),
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> DaemonError {
+        let path = self.path.clone();
+        match source.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => DaemonError::TimedOut(path),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => DaemonError::Refused(path),
+            _ => DaemonError::Socket { path, source },
+        }
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), DaemonError> {
+        self.stream
+            .write_all(frame)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<Incoming<Accepted>, DaemonError> {
+        loop {
+            let violation = |source| DaemonError::Violation {
+                path: self.path.clone(),
+                source,
+            };
+            if let Some(incoming) = self.receiver.next().map_err(violation)? {
+                return Ok(incoming);
+            }
+            let left = deadline
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1));
+            let mut bytes = [0; 64];
+            let read = self
+                .stream
+                .set_read_timeout(Some(left))
+                .and_then(|()| self.stream.read(&mut bytes));
+            match read {
+                Ok(0) => return Err(DaemonError::Refused(self.path.clone())),
+                Ok(len) => self.receiver.push(&bytes[..len]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A program at one end of a call.
+
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use qrexec_protocol::exit;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::sink::Sink;
+
+/// A process and the means to learn of its end without asking again and again.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    pidfd: OwnedFd,
+}
+
+/// A program whose streams are in our hands.
+///
+/// Input and output are two separate socket pairs, so that each can be ended by itself; errors are a pipe,
+/// because services open `/proc/self/fd/2`, which a socket does not allow.
+#[derive(Debug)]
+pub struct Program {
+    /// The process.
+    pub process: Running,
+    /// Its standard input.
+    pub input: Sink,
+    /// Its standard output.
+    pub output: OwnedFd,
+    /// Its standard error, unless that goes elsewhere.
+    pub errors: Option<PipeReader>,
+}
+
+impl Running {
+    /// Starts the command.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Self { child, pidfd })
+    }
+
+    /// Readable once the process has ended.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The exit code, if the process has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().map(code)
+    }
+
+    /// Waits until the process has ended.
+    pub fn reap(&mut self) -> i32 {
+        self.child.wait().map_or(exit::PROBLEM, code)
+    }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    let by_signal = status.signal().map(exit::by_signal);
+    status.code().or(by_signal).unwrap_or(exit::PROBLEM)
+}
+
+impl Program {
+    /// Starts the command with its streams attached to us; errors too if `errors` is set, else
+    /// they go where ours go.
+    pub fn start(command: &mut Command, errors: bool) -> io::Result<Self> {
+        let (input, their_input) = UnixStream::pair()?;
+        let (output, their_output) = UnixStream::pair()?;
+        command
+            .stdin(OwnedFd::from(their_input))
+            .stdout(OwnedFd::from(their_output));
+        let errors = if errors {
+            let (reader, writer) = io::pipe()?;
+            command.stderr(writer);
+            Some(reader)
+        } else {
+            command.stderr(Stdio::inherit());
+            None
+        };
+        let process = Running::start(command)?;
+        // The command still holds the child's ends; as long as it does, no stream can end.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // What the program reads from its output, or writes to its input, is nobody's business.
+        crate::sink::end_of(&output);
+        let output = OwnedFd::from(output);
+        Ok(Self {
+            process,
+            input: Sink::owned(input.into())?,
+            output,
+            errors,
+        })
+    }
+}

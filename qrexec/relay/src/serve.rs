@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Running the service's end of a call.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use qrexec_protocol::data::Stream;
+use qrexec_protocol::exec::Mode;
+use qrexec_protocol::exit;
+use qrexec_protocol::service::{ServiceEnd, Shape, ToService};
+use thiserror::Error;
+
+use crate::channel::{Channel, ChannelError};
+use crate::process::{Program, Running};
+use crate::sink::{Broken, Sink};
+use crate::start::Started;
+use crate::wait::{Interest, wait};
+
+/// The caller has gone before the service was done.
+#[derive(Debug, Error)]
+#[error("the caller has gone before the service was done")]
+pub struct Lost(#[from] pub ChannelError);
+
+/// Serves a call to its end: until the exit code has been written, or the caller has gone.
+///
+/// A process that outlives the call keeps running without its streams; it is given back so that
+/// somebody reaps it.
+pub fn serve(mut channel: Channel, started: Started) -> (Option<Running>, Result<(), Lost>) {
+    let mut service = Service::new(started);
+    let result = service.relay(&mut channel).map_err(Lost);
+    if service.end.misdirected() {
+        tracing::warn!("the caller sent what only a service sends; it was dropped");
+    }
+    (service.process, result)
+}
+
+struct Service {
+    end: ServiceEnd,
+    /// The process, until it has been reaped.
+    process: Option<Running>,
+    input: Sink,
+    output: Option<OwnedFd>,
+    errors: Option<OwnedFd>,
+}
+
+impl Service {
+    fn new(started: Started) -> Self {
+        let bare = |shape| Self {
+            end: ServiceEnd::new(shape),
+            process: None,
+            input: Sink::nothing(),
+            output: None,
+            errors: None,
+        };
+        match started {
+            Started::Program(Program {
+                process,
+                input,
+                output,
+                errors,
+            }) => {
+                let shape = if errors.is_some() {
+                    Shape::Program
+                } else {
+                    Shape::ProgramWithoutErrors
+                };
+                let errors = errors.map(OwnedFd::from);
+                Self {
+                    process: Some(process),
+                    input,
+                    output: Some(output),
+                    errors,
+                    ..bare(shape)
+                }
+            }
+            Started::Socket(fd, shape) => match fd.try_clone().and_then(Sink::owned) {
+                Ok(input) => Self {
+                    input,
+                    output: Some(fd),
+                    ..bare(shape)
+                },
+                Err(_) => Self::new(Started::Failed(exit::PROBLEM, Mode::Attached)),
+            },
+            Started::Detached(process) => {
+                let mut service = Self {
+                    process: Some(process),
+                    ..bare(Shape::Detached)
+                };
+                service.end.process_ended(0);
+                service
+            }
+            Started::Failed(code, mode) => {
+                let attached = mode == Mode::Attached;
+                let mut service = bare(if attached {
+                    Shape::Failed
+                } else {
+                    Shape::Detached
+                });
+                service.end.process_ended(code);
+                service
+            }
+        }
+    }
+
+    fn relay(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+        loop {
+            self.take_input(channel)?;
+            channel.flush()?;
+            while !channel.sending() {
+                let Some(frame) = self.end.next_frame() else {
+                    break;
+                };
+                channel.queue(&frame);
+                channel.flush()?;
+            }
+            if self.end.finished() && !channel.sending() {
+                return Ok(());
+            }
+            self.wait(channel)?;
+        }
+    }
+
+    /// Moves what came from the caller to the service, as far as the service takes it.
+    fn take_input(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+        if self.input.flush().is_err() {
+            self.break_input();
+        }
+        if self.input.blocked() && channel.peer_gone() {
+            return Err(ChannelError::Closed);
+        }
+        while !self.input.blocked() {
+            let Self { end, input, .. } = self;
+            let delivered = channel.next(|piece| match end.from_caller(piece) {
+                ToService::Write(bytes) => input.write(bytes),
+                ToService::End => {
+                    input.end();
+                    Ok(())
+                }
+                ToService::Nothing => Ok(()),
+            })?;
+            match delivered {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(Broken)) => self.break_input(),
+            }
+        }
+        Ok(())
+    }
+
+    fn break_input(&mut self) {
+        self.end.input_broken();
+        self.input.close();
+    }
+
+    fn wait(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+        let free = !channel.sending();
+        let wanted = |stream| free && self.end.reads(stream);
+        let errors = self.errors.as_ref().filter(|_| wanted(Stream::Stderr));
+        let output = self.output.as_ref().filter(|_| wanted(Stream::Stdout));
+        let input = match self.input.fd() {
+            Some(fd) if self.input.blocked() => Some((fd, Interest::Writable)),
+            Some(fd) if self.end.input_open() => Some((fd, Interest::Gone)),
+            _ => None,
+        };
+        let entries = [
+            Some((channel.fd(), Interest::Readable)),
+            errors.map(|fd| (fd.as_fd(), Interest::Readable)),
+            output.map(|fd| (fd.as_fd(), Interest::Readable)),
+            input,
+            self.process
+                .as_ref()
+                .map(|process| (process.fd(), Interest::Readable)),
+        ];
+        let [vchan, errors, output, input, process] =
+            wait(entries, None).map_err(ChannelError::Wait)?;
+        if vchan.readable {
+            channel.acknowledge()?;
+        }
+        if errors.readable {
+            self.read(Stream::Stderr, channel)?;
+        }
+        if output.readable {
+            self.read(Stream::Stdout, channel)?;
+        }
+        if input.gone && !input.writable {
+            self.break_input();
+        }
+        if process.readable
+            && let Some(code) = self.process.as_mut().and_then(Running::ended)
+        {
+            self.process = None;
+            self.end.process_ended(code);
+        }
+        Ok(())
+    }
+
+    /// Sends what the service has written; not while an earlier frame still waits.
+    fn read(&mut self, stream: Stream, channel: &mut Channel) -> Result<(), ChannelError> {
+        if channel.sending() {
+            return Ok(());
+        }
+        let source = if stream == Stream::Stdout {
+            &mut self.output
+        } else {
+            &mut self.errors
+        };
+        let more = source
+            .as_ref()
+            .is_some_and(|fd| channel.send_from(stream, fd).unwrap_or(false));
+        if !more {
+            *source = None;
+            self.end.end_output(stream);
+        }
+        channel.flush()
+    }
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! From a command string to something that runs.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use bulkhead_types::Service;
+use nix::unistd::{Uid, User};
+use qrexec_protocol::command::{Action, CommandLine, ServiceCall};
+use qrexec_protocol::exec::Mode;
+use qrexec_protocol::exit;
+use qrexec_protocol::service::Shape;
+use qrexec_protocol::service_config::ServiceConfig;
+
+use crate::lookup::{Found, SearchPath};
+use crate::process::{Program, Running};
+use crate::users::{LOGIN_SHELL, SWITCH_WORD};
+use crate::{environment, sink};
+
+/// As whom this process runs, and what that means for services.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// An agent with root's rights starts services as the user that was asked for, through this
+    /// program (itself).
+    Root(PathBuf),
+    /// An agent without them starts services for its own user only.
+    User(String),
+    /// In dom0 services run as whoever runs the daemon.
+    Dom0,
+}
+
+/// A service that was asked for.
+#[derive(Debug)]
+pub enum Started {
+    /// A program with its streams.
+    Program(Program),
+    /// A connection.
+    Socket(OwnedFd, Shape),
+    /// A program on `/dev/null`, still to be reaped.
+    Detached(Running),
+    /// Nothing is running; the code says why. The second value tells whether streams were asked for.
+    Failed(i32, Mode),
+}
+
+/// What it takes to start services on this side.
+#[derive(Debug)]
+pub struct Host {
+    identity: Identity,
+    services: SearchPath,
+    configurations: SearchPath,
+    /// Held by the one run of `qubes.WaitForSession`; others that need a session queue behind it.
+    session: Mutex<()>,
+}
+
+impl Host {
+    /// A host that searches where the environment says.
+    pub fn new(identity: Identity) -> Self {
+        let (services, configurations) = (SearchPath::services(), SearchPath::configurations());
+        Self {
+            identity,
+            services,
+            configurations,
+            session: Mutex::new(()),
+        }
+    }
+
+    /// An agent: it can switch users if it has root's rights.
+    pub fn guest() -> io::Result<Self> {
+        let uid = Uid::effective();
+        let identity = if uid.is_root() {
+            Identity::Root(std::env::current_exe()?)
+        } else {
+            let user = User::from_uid(uid)?;
+            Identity::User(user.map_or_else(|| uid.to_string(), |user| user.name))
+        };
+        Ok(Self::new(identity))
+    }
+
+    /// Starts what the command says. Failures are logged and become an exit code.
+    pub fn start(&self, command: &[u8], mode: Mode) -> Started {
+        let problem = Started::Failed(exit::PROBLEM, mode);
+        let command = match CommandLine::parse(command) {
+            Ok(command) => command,
+            Err(error) => {
+                tracing::warn!("cannot run a command: {error}");
+                return problem;
+            }
+        };
+        let result = match &command.action {
+            Action::Shell(text) => self.shell(&command.user, text, mode),
+            Action::Service(call) => self.service(&command, call, mode),
+        };
+        result.unwrap_or_else(|error| {
+            let what = match &command.action {
+                Action::Shell(_) => "a shell command".to_owned(),
+                Action::Service(call) => call.service.to_string(),
+            };
+            tracing::warn!("cannot start {what}: {error}");
+            match error.kind() {
+                io::ErrorKind::NotFound => Started::Failed(exit::NOT_FOUND, mode),
+                _ => problem,
+            }
+        })
+    }
+
+    /// Runs a call from dom0 to dom0: the service has this process's own streams.
+    pub fn run_here(&self, command: &[u8]) -> i32 {
+        let line = match CommandLine::parse(command) {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::error!("cannot run the call: {error}");
+                return exit::PROBLEM;
+            }
+        };
+        let Action::Service(call) = &line.action else {
+            tracing::error!("a call from dom0 to dom0 has to name a service");
+            return exit::PROBLEM;
+        };
+        match self.services.find(&call.service) {
+            Ok(Found::Program(path)) => {
+                let mut command = self.program(&path, call);
+                Running::start(&mut command).map_or(exit::PROBLEM, |mut process| process.reap())
+            }
+            Ok(Found::Nothing) => {
+                tracing::error!("there is no service {} in dom0", call.service);
+                exit::NOT_FOUND
+            }
+            Ok(_) => {
+                tracing::error!(
+                    "{} is a socket; dom0 cannot call those of its own",
+                    call.service
+                );
+                exit::PROBLEM
+            }
+            Err(error) => {
+                tracing::error!("cannot start {}: {error}", call.service);
+                exit::PROBLEM
+            }
+        }
+    }
+
+    fn program(&self, path: &Path, call: &ServiceCall) -> Command {
+        let mut command = Command::new(path);
+        add_argument(&mut command, call);
+        environment::set(&mut command, Some(call));
+        command
+    }
+
+    fn shell(&self, user: &str, text: &[u8], mode: Mode) -> io::Result<Started> {
+        let text = OsStr::from_bytes(text);
+        let mut command = match &self.identity {
+            Identity::Root(_) => self.as_user(user, Path::new(LOGIN_SHELL))?,
+            _ => {
+                let mut command = self.as_user(user, Path::new("/bin/sh"))?;
+                command.arg("-c");
+                command
+            }
+        };
+        command.arg(text);
+        environment::set(&mut command, None);
+        self.run(&mut command, mode)
+    }
+
+    fn service(&self, line: &CommandLine, call: &ServiceCall, mode: Mode) -> io::Result<Started> {
+        let found = self
+            .services
+            .find(&call.service)
+            .map_err(io::Error::other)?;
+        let config = self
+            .configurations
+            .configuration(&call.service)
+            .map_err(io::Error::other)?;
+        for key in &config.unknown {
+            tracing::warn!(
+                "{}: the configuration has an unknown key `{}`",
+                call.service,
+                key.escape_debug()
+            );
+        }
+        let user = config.force_user.as_deref().unwrap_or(&line.user);
+        if config.wait_for_session && !line.nogui {
+            self.wait_for_session(user, &call.source);
+        }
+        match found {
+            Found::Nothing => {
+                tracing::info!("no service {}", call.service);
+                Ok(Started::Failed(exit::NOT_FOUND, mode))
+            }
+            Found::Program(path) => {
+                let mut command = self.as_user(user, &path)?;
+                add_argument(&mut command, call);
+                environment::set(&mut command, Some(call));
+                self.run(&mut command, mode)
+            }
+            Found::Socket(path) => self.socket(connect(&path)?.into(), call, &config, mode),
+            Found::Tcp(link) => {
+                let address = link.address(&call.service).map_err(io::Error::other)?;
+                // "No such service" is about the link, which is there.
+                let stream = TcpStream::connect(address).map_err(io::Error::other)?;
+                self.socket(stream.into(), call, &config, mode)
+            }
+        }
+    }
+
+    fn socket(
+        &self,
+        fd: OwnedFd,
+        call: &ServiceCall,
+        config: &ServiceConfig,
+        mode: Mode,
+    ) -> io::Result<Started> {
+        if !config.skip_service_descriptor {
+            sink::write_all(&fd, format!("{}\0", call.words()).as_bytes())?;
+        }
+        if mode == Mode::Detached {
+            return Ok(Started::Failed(0, mode));
+        }
+        let shape = Shape::Socket {
+            until_client_eof: config.exit_on_client_eof,
+            until_service_eof: config.exit_on_service_eof,
+        };
+        Ok(Started::Socket(fd, shape))
+    }
+
+    fn run(&self, command: &mut Command, mode: Mode) -> io::Result<Started> {
+        if mode == Mode::Attached {
+            let errors = !matches!(self.identity, Identity::Dom0);
+            return Program::start(command, errors).map(Started::Program);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Running::start(command).map(Started::Detached)
+    }
+
+    /// A command that runs `program` as `user`.
+    fn as_user(&self, user: &str, program: &Path) -> io::Result<Command> {
+        match &self.identity {
+            Identity::Root(own) => {
+                let mut command = Command::new(own);
+                command.arg(SWITCH_WORD).arg(user).arg(program);
+                Ok(command)
+            }
+            Identity::User(own) if own == user => Ok(Command::new(program)),
+            Identity::User(own) => {
+                let text = format!(
+                    "the agent runs as {own} and cannot run anything as {}",
+                    user.escape_debug()
+                );
+                Err(io::Error::other(text))
+            }
+            Identity::Dom0 => Ok(Command::new(program)),
+        }
+    }
+
+    /// Runs `qubes.WaitForSession` to its end. Whatever it says, the call goes on: a service that
+    /// needs a display fails by itself.
+    fn wait_for_session(&self, user: &str, source: &str) {
+        let _turn = self
+            .session
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let waited = || -> io::Result<()> {
+            let service = Service::parse("qubes.WaitForSession+").map_err(io::Error::other)?;
+            let Found::Program(path) = self.services.find(&service).map_err(io::Error::other)?
+            else {
+                return Err(io::Error::other("there is no program qubes.WaitForSession"));
+            };
+            let mut command = self.as_user(user, &path)?;
+            environment::set(&mut command, None);
+            command.env("QREXEC_REMOTE_DOMAIN", source);
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()?;
+            if let Some(mut input) = child.stdin.take() {
+                // It may end without having read its input.
+                let _ = writeln!(input, "{user}");
+            }
+            child.wait().map(drop)
+        };
+        if let Err(error) = waited() {
+            tracing::warn!(
+                "cannot wait for the session of {}: {error}",
+                user.escape_debug()
+            );
+        }
+    }
+}
+
+fn add_argument(command: &mut Command, call: &ServiceCall) {
+    if let Some(argument) = call.service.argument().filter(|a| !a.as_str().is_empty()) {
+        command.arg(argument.as_str());
+    }
+}
+
+/// Connects to a socket, also where its path is longer than an address can hold.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let failed = |error: io::Error| io::Error::other(format!("{}: {error}", path.display()));
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(error);
+            };
+            let dir = File::open(dir)?;
+            let near = Path::new("/proc/self/fd")
+                .join(dir.as_raw_fd().to_string())
+                .join(name);
+            UnixStream::connect(near).map_err(failed)
+        }
+        other => other.map_err(failed),
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Running a service as the user that was asked for.
+//!
+//! The agent runs as root and starts services as others. Between fork and exec only little is
+//! allowed, so it starts *itself* with [`SWITCH_WORD`], which changes the user in peace and then
+//! becomes the service. There is no PAM session: the environment and the groups are set here.
+
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::unistd::{User, chdir, initgroups, setgid, setuid};
+use qrexec_protocol::exit;
+
+/// The first argument of an agent that is to become a service: `USER PROGRAM ARGUMENTS…` follow.
+pub const SWITCH_WORD: &str = "--become";
+/// In place of the program: the user's login shell, which gets the rest as its command.
+pub(crate) const LOGIN_SHELL: &str = "login-shell";
+
+/// Becomes `user` and runs what `words` say. Returns only the exit code of a failure, which is
+/// 127 when the program is not there, and 125 otherwise.
+pub fn become_user(user: &str, words: &[OsString]) -> i32 {
+    match switch(user, words) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
+        _ => exit::PROBLEM,
+    }
+}
+
+fn switch(name: &str, words: &[OsString]) -> io::Result<Infallible> {
+    let user = User::from_name(name)?.ok_or(io::ErrorKind::InvalidInput)?;
+    let name = CString::new(name)?;
+    initgroups(&name, user.gid)?;
+    setgid(user.gid)?;
+    setuid(user.uid)?;
+    let home_there = chdir(&user.dir).is_ok();
+    if !home_there {
+        chdir("/")?;
+    }
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = if program == LOGIN_SHELL {
+        login_shell(&user)
+    } else {
+        Command::new(program)
+    };
+    let path = if user.uid.is_root() {
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    } else {
+        "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+    };
+    command.args(arguments);
+    command
+        .env("HOME", &user.dir)
+        .env("USER", &user.name)
+        .env("LOGNAME", &user.name);
+    command.env("SHELL", &user.shell).env("PATH", path);
+    Err(command.exec())
+}
+
+fn login_shell(user: &User) -> Command {
+    let mut command = Command::new(&user.shell);
+    let mut name = OsString::from("-");
+    name.push(user.shell.file_name().unwrap_or("sh".as_ref()));
+    command.arg0(name).arg("-c");
+    command
+}
