@@ -1,3 +1,105 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The commands that make calls: qrexec-client in dom0, qrexec-client-vm in a guest.
+//! The commands that make calls: `qrexec-client` in dom0, `qrexec-client-vm` in a guest.
+//!
+//! Both ask somebody for a call (a daemon in dom0, the agent in a guest), then serve the data vchan for
+//! the other side and relay. What they share is here.
+//!
+//! Trust: the other side of a call is hostile. What it sends reaches a terminal only through a
+//! filter; it can choose the exit code and nothing else.
+//!
+//! Invariants: every wait for an answer has an end, except the wait for a person's or a service's;
+//! messages name service and target; exit codes are those of [`qrexec_protocol::exit`].
 #![forbid(unsafe_code)]
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bulkhead_types::{DomId, Port};
+use bulkhead_vchan::{Endpoints, RingSizes, State, Vchan};
+use qrexec_protocol::limits::DATA_RING;
+use qrexec_relay::{Channel, ChannelError, Local, Sink, call};
+
+/// What this process's own streams are in a call.
+#[derive(Clone, Debug, Default)]
+pub struct Streams {
+    /// What the service's input begins with.
+    pub prefix: Vec<u8>,
+    /// Output goes back through the socket that is standard input.
+    pub stdin_socket: bool,
+    /// Whether output is filtered; unset means: on a terminal.
+    pub filter_output: Option<bool>,
+    /// Whether errors are filtered; unset means: on a terminal.
+    pub filter_errors: Option<bool>,
+}
+
+impl Streams {
+    /// The local side of a call on this process's own streams.
+    pub fn open(self) -> io::Result<Local> {
+        let input: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+        let output = if self.stdin_socket {
+            Sink::owned(input.try_clone()?)?
+        } else {
+            Sink::standard_output()?
+        };
+        let filter_output = self
+            .filter_output
+            .unwrap_or_else(|| io::stdout().is_terminal());
+        let filter_errors = self
+            .filter_errors
+            .unwrap_or_else(|| io::stderr().is_terminal());
+        Ok(Local {
+            input: Some(input),
+            prefix: self.prefix,
+            output: output.filtered(filter_output),
+            errors: Sink::standard_error()?.filtered(filter_errors),
+            process: None,
+        })
+    }
+}
+
+/// Announces the data vchan of a call to `peer`.
+pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Result<Vchan> {
+    let vchan = endpoints.serve(peer, port, RingSizes::both(DATA_RING));
+    vchan.context("cannot announce the connection for the call's data")
+}
+
+/// Waits for the other side on an announced vchan and greets it.
+pub fn meet(mut vchan: Vchan, patience: Option<Duration>) -> Result<Channel, ChannelError> {
+    // A year stands for no limit.
+    let deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
+    while vchan.state() == State::Waiting {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ChannelError::TimedOut);
+        }
+        vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
+    }
+    Channel::open(vchan, deadline)
+}
+
+/// Makes the call and says what it came to; the code that this process should end with.
+pub fn relay(channel: Channel, local: Local, what: &str) -> i32 {
+    match call(channel, local) {
+        Ok(codes) => codes.combined(),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            eprintln!("error: {what} failed");
+            error
+                .chain()
+                .for_each(|cause| eprintln!("caused by: {cause}"));
+            // The code that says: there was no exit code.
+            qrexec_protocol::exit::MALFORMED
+        }
+    }
+}
+
+/// Prints an error with its causes.
+pub fn print_error(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    error
+        .chain()
+        .skip(1)
+        .for_each(|cause| eprintln!("caused by: {cause}"));
+}

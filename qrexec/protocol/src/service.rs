@@ -186,9 +186,9 @@ impl ServiceEnd {
         }
     }
 
-    /// Whether the exit code has gone out: the vchan may be closed once it is flushed.
-    pub fn finished(&self) -> bool {
-        self.code_sent
+    /// The exit code, once it has gone out: the vchan may be closed when it is flushed.
+    pub fn finished(&self) -> Option<i32> {
+        self.code.filter(|_| self.code_sent)
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
         assert!(frames(&mut end).is_empty(), "output may still come");
         end.end_output(Stream::Stdout);
         assert_eq!(frames(&mut end), [Stream::Stdout.end(), exit_code(3)]);
-        assert!(end.finished());
+        assert!(end.finished().is_some());
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
             end.input_broken();
             end.process_ended(1);
             sent.extend(frames(&mut end));
-            prop_assert!(end.finished());
+            prop_assert!(end.finished().is_some());
             let codes = sent.iter().filter(|frame| frame[..4] == 0x193u32.to_le_bytes()).count();
             prop_assert_eq!(codes, 1);
             prop_assert_eq!(&sent.last().unwrap()[..4], &0x193u32.to_le_bytes());

@@ -67,7 +67,7 @@ impl<T> Mailbox<T> {
 }
 
 impl<T> Post<T> {
-    /// Sends a letter. It is lost if the loop has ended.
+    /// Sends a letter. If the loop has ended, the letter is dropped.
     pub fn send(&self, letter: T) {
         if self.letters.send(letter).is_ok() {
             // A full bell rings already.

@@ -20,11 +20,12 @@ use crate::wait::{Interest, wait};
 #[error("the caller has gone before the service was done")]
 pub struct Lost(#[from] pub ChannelError);
 
-/// Serves a call to its end: until the exit code has been written, or the caller has gone.
+/// Serves a call to its end: until the exit code has been written, or the caller has gone. Returns
+/// the exit code.
 ///
 /// A process that outlives the call keeps running without its streams; it is given back so that
 /// somebody reaps it.
-pub fn serve(mut channel: Channel, started: Started) -> (Option<Running>, Result<(), Lost>) {
+pub fn serve(mut channel: Channel, started: Started) -> (Option<Running>, Result<i32, Lost>) {
     let mut service = Service::new(started);
     let result = service.relay(&mut channel).map_err(Lost);
     if service.end.misdirected() {
@@ -101,7 +102,7 @@ impl Service {
         }
     }
 
-    fn relay(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+    fn relay(&mut self, channel: &mut Channel) -> Result<i32, ChannelError> {
         loop {
             self.take_input(channel)?;
             channel.flush()?;
@@ -112,8 +113,10 @@ impl Service {
                 channel.queue(&frame);
                 channel.flush()?;
             }
-            if self.end.finished() && !channel.sending() {
-                return Ok(());
+            if let Some(code) = self.end.finished()
+                && !channel.sending()
+            {
+                return Ok(code);
             }
             self.wait(channel)?;
         }

@@ -1,5 +1,215 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The command.
+//! The command `qrexec-client-vm`: a guest asks for a call.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bulkhead_types::Service;
+use bulkhead_vchan::Endpoints;
+use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
+use qrexec_client::{Streams, announce, meet, print_error, relay};
+use qrexec_protocol::exec::Route;
+use qrexec_protocol::exit;
+use qrexec_protocol::limits::TARGET_LEN;
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
+use qrexec_relay::{Local, Program, Sink};
+
+/// How long the other side may take to connect once the call has been allowed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Calls a service in another domain.
+#[derive(Debug, Parser)]
+#[command(name = "qrexec-client-vm")]
+struct Arguments {
+    /// Taken for compatibility: the buffers have one size.
+    #[arg(long, value_name = "BYTES")]
+    buffer_size: Option<u64>,
+    /// Filter output even if it is not a terminal.
+    #[arg(long, overrides_with = "no_filter_escape_chars_stdout")]
+    filter_escape_chars_stdout: bool,
+    /// Filter errors even if they are not a terminal.
+    #[arg(long, overrides_with = "no_filter_escape_chars_stderr")]
+    filter_escape_chars_stderr: bool,
+    /// Do not filter output, even on a terminal.
+    #[arg(short = 't', long)]
+    no_filter_escape_chars_stdout: bool,
+    /// Do not filter errors, even on a terminal.
+    #[arg(short = 'T', long)]
+    no_filter_escape_chars_stderr: bool,
+    /// The agent's socket.
+    #[arg(
+        short,
+        long,
+        default_value = "/var/run/qubes/qrexec-agent",
+        value_name = "SOCKET"
+    )]
+    agent_socket: PathBuf,
+    /// What the service's input begins with.
+    #[arg(short, long, default_value = "", value_name = "DATA")]
+    prefix_data: OsString,
+    /// Send output back through the socket that is standard input.
+    #[arg(long)]
+    use_stdin_socket: bool,
+    /// The remote domain to speak for.
+    #[arg(short, long, default_value = "", value_name = "DOMAIN")]
+    source_qube: String,
+    /// The domain to call: a name, @default, @dispvm, @dispvm:NAME or @adminvm.
+    target: String,
+    /// The service, as NAME or NAME+ARGUMENT.
+    service: String,
+    /// A program that talks with the service, instead of this process's own streams.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { exit::PROBLEM } else { 0 };
+            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+        }
+    };
+    let code = run(arguments).unwrap_or_else(|error| {
+        print_error(&error);
+        exit::PROBLEM
+    });
+    // Only the low byte reaches whoever waits.
+    ExitCode::from(code.to_le_bytes()[0])
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<i32> {
+    // The old sign of a keyword, as scripts still write it.
+    let target = arguments.target.replace('$', "@");
+    let service = &arguments.service;
+    Service::parse(service)
+        .with_context(|| format!("`{}` is no service", service.escape_debug()))?;
+    for text in [&target, &arguments.source_qube] {
+        if text.len() >= TARGET_LEN {
+            bail!("`{}` is too long for a domain", text.escape_debug());
+        }
+    }
+    // A program may signal that it uses one socket for both directions: both are read anyway.
+    SigSet::from(Signal::SIGUSR1)
+        .thread_block()
+        .context("cannot block a signal")?;
+    let what = format!(
+        "the call of {service} in {}",
+        if target.is_empty() {
+            "@default"
+        } else {
+            &target
+        }
+    );
+    let mut agent = UnixStream::connect(&arguments.agent_socket).with_context(|| {
+        format!(
+            "cannot reach the qrexec agent at {}",
+            arguments.agent_socket.display()
+        )
+    })?;
+    let ident = RequestId::parse(b"SOCKET\0").context("the request's id cannot be one")?;
+    let trigger = UntrustedTrigger::new(&arguments.source_qube, &target, &ident, service);
+    agent
+        .write_all(&trigger.encode(Version::OWN)?)
+        .context("cannot talk with the qrexec agent")?;
+    let Some(route) = answer(&mut agent).context("cannot talk with the qrexec agent")? else {
+        eprintln!("Request refused");
+        eprintln!("error: {what} was refused");
+        return Ok(exit::REFUSED);
+    };
+    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
+    let vchan = announce(&endpoints, route.domain, route.port)?;
+    let channel = meet(vchan, Some(PATIENCE)).with_context(|| format!("{what} came to nothing"))?;
+    let local = local(&arguments)?;
+    Ok(relay(channel, local, &what))
+}
+
+/// The agent's answer: a route, or the end of the stream for a refusal.
+fn answer(agent: &mut UnixStream) -> anyhow::Result<Option<Route>> {
+    let mut bytes = [0; 8];
+    match agent.read_exact(&mut bytes) {
+        Ok(()) => match Route::decode(&bytes) {
+            Ok(route) => Ok(Some(route)),
+            Err(what) => bail!("the agent's answer is malformed: {what}"),
+        },
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn local(arguments: &Arguments) -> anyhow::Result<Local> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let prefix = arguments.prefix_data.as_bytes().to_vec();
+    let filter = |off: bool, on: bool| if off { Some(false) } else { on.then_some(true) };
+    let filter_errors = filter(
+        arguments.no_filter_escape_chars_stderr,
+        arguments.filter_escape_chars_stderr,
+    );
+    let Some((program, rest)) = arguments.program.split_first() else {
+        let filter_output = filter(
+            arguments.no_filter_escape_chars_stdout,
+            arguments.filter_escape_chars_stdout,
+        );
+        let stdin_socket = arguments.use_stdin_socket;
+        let streams = Streams {
+            prefix,
+            stdin_socket,
+            filter_output,
+            filter_errors,
+        };
+        return streams.open().context("cannot use this process's streams");
+    };
+    let mut command = Command::new(program);
+    command
+        .args(rest)
+        .env("QREXEC_AGENT_PID", std::process::id().to_string());
+    // The program finds the original streams under these numbers.
+    let saved = [
+        io::stdin().as_fd().try_clone_to_owned()?,
+        io::stdout().as_fd().try_clone_to_owned()?,
+    ];
+    for (number, fd) in saved.iter().enumerate() {
+        pass_on(&mut command, &format!("SAVED_FD_{number}"), fd)?;
+    }
+    let errors = io::stderr().as_fd().try_clone_to_owned()?;
+    if std::env::var_os("PASS_LOCAL_STDERR").is_some() {
+        pass_on(&mut command, "SAVED_FD_2", &errors)?;
+    }
+    let program = Program::start(&mut command, false)
+        .with_context(|| format!("cannot start {}", program.to_string_lossy()))?;
+    drop(saved);
+    Ok(Local {
+        input: Some(program.output),
+        prefix,
+        output: program.input,
+        errors: Sink::standard_error()?.filtered(filter_errors.unwrap_or(false)),
+        process: Some(program.process),
+    })
+}
+
+/// Lets the program inherit a descriptor and tells it the number.
+fn pass_on(command: &mut Command, name: &str, fd: &std::os::fd::OwnedFd) -> anyhow::Result<()> {
+    use std::os::fd::AsRawFd as _;
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot pass a stream on")?;
+    command.env(name, fd.as_raw_fd().to_string());
+    Ok(())
+}

@@ -1,5 +1,339 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The command.
+//! The command `qrexec-client`: dom0 makes a call.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
+use bulkhead_vchan::Endpoints;
+use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
+use qrexec_client::{Streams, announce, meet, print_error, relay};
+use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
+use qrexec_protocol::exit;
+use qrexec_protocol::trigger::RequestId;
+use qrexec_relay::{Channel, DaemonSocket, Host, Identity, Local, Program, Sink, serve};
+
+/// How long a daemon in dom0 may take to answer.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a command or a service in a domain.
+#[derive(Debug, Parser)]
+#[command(name = "qrexec-client")]
+struct Arguments {
+    /// Filter the command's output even if it does not go to a terminal.
+    #[arg(short = 't')]
+    filter_output: bool,
+    /// Filter the command's errors even if they do not go to a terminal.
+    #[arg(short = 'T')]
+    filter_errors: bool,
+    /// Do not filter, even on a terminal.
+    #[arg(long)]
+    no_filter: bool,
+    /// End with 0 whatever the command's exit code is.
+    #[arg(short = 'E', long)]
+    no_exit_code: bool,
+    /// Only start the command; do not attach to its streams.
+    #[arg(short = 'e', conflicts_with_all = ["local_command", "connect"])]
+    just_exec: bool,
+    /// With -c: wait until the call has ended.
+    #[arg(short = 'W')]
+    wait: bool,
+    /// Kill the domain when the call has ended.
+    #[arg(short = 'k')]
+    kill: bool,
+    /// How many seconds the domain may take to connect; 0 means any time.
+    #[arg(short = 'w', default_value_t = 10, value_name = "SECONDS")]
+    patience: u64,
+    /// What the command's input begins with.
+    #[arg(short = 'p', default_value = "", value_name = "DATA")]
+    prefix: OsString,
+    /// The folder with the daemons' sockets.
+    #[arg(long, value_name = "FOLDER")]
+    socket_dir: Option<PathBuf>,
+    /// Send output back through the socket that is standard input.
+    #[arg(long)]
+    use_stdin_socket: bool,
+    /// The domain, by name or as uuid:UUID; dom0 runs a service here.
+    #[arg(short = 'd', value_name = "DOMAIN")]
+    domain: String,
+    /// A command for the shell that talks with the command in the domain.
+    #[arg(short = 'l', value_name = "COMMAND", conflicts_with = "connect")]
+    local_command: Option<OsString>,
+    /// Answer a domain's request: its id, the domain's name and number.
+    #[arg(short = 'c', value_name = "ID,NAME,NUMBER")]
+    connect: Option<Requester>,
+    /// USER:COMMAND, or USER:QUBESRPC SERVICE+ARGUMENT SOURCE.
+    command: OsString,
+}
+
+/// A request of a domain that is to be answered.
+#[derive(Clone, Debug)]
+struct Requester {
+    ident: RequestId,
+    name: String,
+    id: DomId,
+}
+
+impl std::str::FromStr for Requester {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(',').collect();
+        let [ident, name, id] = parts[..] else {
+            return Err("a request is named as ID,NAME,NUMBER".to_owned());
+        };
+        let ident = RequestId::parse(format!("{ident}\0").as_bytes()).ok_or("not a request id")?;
+        let id: DomId = id.parse().map_err(|error| format!("{error}"))?;
+        if id == DomId::DOM0 || name == DomainName::DOM0 {
+            return Err("dom0 makes no requests".to_owned());
+        }
+        Ok(Self {
+            ident,
+            name: name.to_owned(),
+            id,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { exit::PROBLEM } else { 0 };
+            return ExitCode::from(code.to_le_bytes()[0]);
+        }
+    };
+    let no_exit_code = arguments.no_exit_code;
+    let failure = match (&arguments.connect, is_dom0(&arguments.domain)) {
+        (Some(_), false) => exit::RELAY_FAILED,
+        _ => exit::PROBLEM,
+    };
+    let code = match run(arguments) {
+        Ok(code) if no_exit_code && code >= 0 => 0,
+        Ok(code) => code,
+        Err(error) => {
+            print_error(&error);
+            failure
+        }
+    };
+    ExitCode::from(code.to_le_bytes()[0])
+}
+
+fn is_dom0(domain: &str) -> bool {
+    matches!(domain, DomainName::DOM0 | "@adminvm")
+        || domain.strip_prefix("uuid:") == Some(DomainUuid::DOM0)
+}
+
+fn layout() -> Layout {
+    Layout::below(std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into()))
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<i32> {
+    SigSet::from(Signal::SIGUSR1)
+        .thread_block()
+        .context("cannot block a signal")?;
+    if is_dom0(&arguments.domain) {
+        return match &arguments.connect {
+            Some(requester) => serve_in_dom0(&arguments, requester),
+            None => here(&arguments),
+        };
+    }
+    match &arguments.connect {
+        Some(requester) => connect_two(&arguments, requester),
+        None => call_domain(&arguments),
+    }
+}
+
+fn daemon(arguments: &Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
+    let known = match domain.strip_prefix("uuid:") {
+        Some(uuid) => DomainUuid::parse(uuid).is_ok(),
+        None => DomainName::parse(domain).is_ok(),
+    };
+    if !known {
+        bail!("`{}` cannot be a domain", domain.escape_debug());
+    }
+    let dir = arguments
+        .socket_dir
+        .clone()
+        .unwrap_or_else(|| layout().qrexec_dir());
+    let socket = DaemonSocket::connect(&dir.join(format!("qrexec.{domain}")), DAEMON_PATIENCE);
+    socket.with_context(|| format!("cannot call {domain}: is it running?"))
+}
+
+/// dom0 calls dom0: the service runs on this process's own streams.
+fn here(arguments: &Arguments) -> anyhow::Result<i32> {
+    let command = arguments.command.as_bytes();
+    if !command.starts_with(b"DEFAULT:") {
+        bail!("a call from dom0 to dom0 begins with `DEFAULT:`");
+    }
+    Ok(Host::new(Identity::Dom0).run_here(command))
+}
+
+/// A domain has asked for a service in dom0, and was allowed.
+fn serve_in_dom0(arguments: &Arguments, requester: &Requester) -> anyhow::Result<i32> {
+    let mut daemon = daemon(arguments, &requester.name)?;
+    let route = Route {
+        domain: DomId::DOM0,
+        port: Port(0),
+    };
+    let connect = ServiceConnect {
+        route,
+        ident: requester.ident.clone(),
+    };
+    let route = daemon
+        .connect_service(&connect, DAEMON_PATIENCE)?
+        .context("the daemon chose no port")?;
+    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
+    let patience = patience(arguments);
+    let vchan = endpoints.connect(requester.id, route.port, patience);
+    let vchan = vchan.with_context(|| format!("cannot connect to {}", requester.name))?;
+    let deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
+    let channel = Channel::open(vchan, deadline)?;
+    // Requests of a domain name no user; in dom0 nobody changes it.
+    let command = [b"DEFAULT:", arguments.command.as_bytes()].concat();
+    let started = Host::new(Identity::Dom0).start(&command, Mode::Attached);
+    let (left_over, result) = serve(channel, started);
+    if let Some(mut process) = left_over {
+        process.reap();
+    }
+    Ok(result?)
+}
+
+/// A domain has asked for a service in another one, and was allowed: each learns of the other.
+fn connect_two(arguments: &Arguments, requester: &Requester) -> anyhow::Result<i32> {
+    let mut target = daemon(arguments, &arguments.domain)?;
+    let route = Route {
+        domain: requester.id,
+        port: Port(0),
+    };
+    let command = arguments.command.clone().into_vec();
+    let exec = Exec {
+        mode: Mode::Attached,
+        route,
+        command,
+    };
+    let route = target.exec(&exec, DAEMON_PATIENCE)?;
+    let mut source = daemon(arguments, &requester.name)?;
+    let connect = ServiceConnect {
+        route,
+        ident: requester.ident.clone(),
+    };
+    source.connect_service(&connect, DAEMON_PATIENCE)?;
+    if arguments.wait || arguments.kill {
+        target.wait_for_end();
+    }
+    if arguments.kill {
+        kill(&arguments.domain)?;
+    }
+    Ok(0)
+}
+
+/// dom0 calls a domain.
+fn call_domain(arguments: &Arguments) -> anyhow::Result<i32> {
+    let mut daemon = daemon(arguments, &arguments.domain)?;
+    let mode = if arguments.just_exec {
+        Mode::Detached
+    } else {
+        Mode::Attached
+    };
+    let route = Route {
+        domain: DomId::DOM0,
+        port: Port(0),
+    };
+    let command = arguments.command.clone().into_vec();
+    let route = daemon.exec(
+        &Exec {
+            mode,
+            route,
+            command,
+        },
+        DAEMON_PATIENCE,
+    )?;
+    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
+    let vchan = announce(&endpoints, route.domain, route.port)?;
+    let channel = meet(vchan, patience(arguments));
+    let channel = channel.with_context(|| format!("{} did not take the call", arguments.domain))?;
+    let local = local(arguments)?;
+    let code = relay(channel, local, &format!("the call to {}", arguments.domain));
+    if arguments.kill {
+        kill(&arguments.domain)?;
+    }
+    Ok(code)
+}
+
+fn patience(arguments: &Arguments) -> Option<Duration> {
+    (arguments.patience > 0).then(|| Duration::from_secs(arguments.patience))
+}
+
+fn local(arguments: &Arguments) -> anyhow::Result<Local> {
+    let prefix = arguments.prefix.as_bytes().to_vec();
+    let choice = |on: bool| {
+        if arguments.no_filter {
+            Some(false)
+        } else {
+            on.then_some(true)
+        }
+    };
+    let (filter_output, filter_errors) = (
+        choice(arguments.filter_output),
+        choice(arguments.filter_errors),
+    );
+    if arguments.just_exec {
+        return Ok(Local {
+            input: None,
+            prefix: Vec::new(),
+            output: Sink::nothing(),
+            errors: Sink::nothing(),
+            process: None,
+        });
+    }
+    let Some(text) = &arguments.local_command else {
+        let streams = Streams {
+            prefix,
+            stdin_socket: arguments.use_stdin_socket,
+            filter_output,
+            filter_errors,
+        };
+        return streams.open().context("cannot use this process's streams");
+    };
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(text)
+        .env("QREXEC_AGENT_PID", std::process::id().to_string());
+    let program = Program::start(&mut command, false).context("cannot start the local command")?;
+    Ok(Local {
+        input: Some(program.output),
+        prefix,
+        output: program.input,
+        errors: Sink::standard_error()?.filtered(filter_errors.unwrap_or(false)),
+        process: Some(program.process),
+    })
+}
+
+/// Asks the domain manager to kill the domain.
+fn kill(domain: &str) -> anyhow::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let socket = layout().admin_socket();
+    let talk = || -> std::io::Result<Vec<u8>> {
+        let mut stream = UnixStream::connect(&socket)?;
+        write!(stream, "admin.vm.Kill dom0 name {domain}\0")?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut reply = Vec::new();
+        stream.take(65536).read_to_end(&mut reply)?;
+        Ok(reply)
+    };
+    let reply =
+        talk().with_context(|| format!("cannot reach the domain manager to kill {domain}"))?;
+    if !reply.starts_with(b"0\0") {
+        bail!("the domain manager did not kill {domain}");
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Programs in dom0 that ask for calls.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use qrexec_protocol::client_link::{Accepted, Command, FromClient};
+use qrexec_protocol::exec::Route;
+use qrexec_protocol::frame::{Incoming, Receiver, hello};
+use qrexec_protocol::version::Version;
+
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client and how far it has come.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: UnixStream,
+    receiver: Receiver<FromClient>,
+    deadline: Instant,
+    running: Option<Route>,
+}
+
+/// What a client did.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Nothing that matters yet.
+    Nothing,
+    /// Its one command.
+    Command(Command),
+    /// It has gone, or said what it should not: it is to be dropped.
+    Gone,
+}
+
+impl Client {
+    /// Greets a client.
+    pub fn new(mut stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.write_all(&hello(Version::SOCKET))?;
+        let deadline = Instant::now() + PATIENCE;
+        Ok(Self {
+            stream,
+            receiver: Receiver::new(),
+            deadline,
+            running: None,
+        })
+    }
+
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// When the client is to be dropped if it has not said anything by then.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.running.is_none().then_some(self.deadline)
+    }
+
+    /// Whether the client is only here to learn of the end of this call.
+    pub fn runs(&self, route: Route) -> bool {
+        self.running == Some(route)
+    }
+
+    /// The client's call runs on this route; it is told so if `answer` is there.
+    pub fn run(&mut self, route: Route, answer: Option<Accepted>) -> io::Result<()> {
+        self.running = Some(route);
+        match answer {
+            // Sixteen bytes fit into a socket that only a greeting was written to.
+            Some(answer) => self.stream.write_all(&answer.encode()),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what the client has said.
+    pub fn hear(&mut self) -> Heard {
+        let mut bytes = [0; 4096];
+        let len = match self.stream.read(&mut bytes) {
+            Ok(len) => len,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                return Heard::Nothing;
+            }
+            Err(_) => 0,
+        };
+        // A client whose call runs has nothing more to say.
+        if len == 0 || self.running.is_some() {
+            return Heard::Gone;
+        }
+        self.receiver.push(&bytes[..len]);
+        loop {
+            match self.receiver.next() {
+                Ok(Some(Incoming::Agreed(_))) => {}
+                Ok(Some(Incoming::Message(command))) if self.receiver.pending() == 0 => {
+                    return Heard::Command(command);
+                }
+                Ok(None) => return Heard::Nothing,
+                _ => return Heard::Gone,
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Carrying out one request of the domain, in a thread of its own.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bulkhead_admin::Destination;
+use bulkhead_types::Port;
+use bulkhead_vchan::Endpoints;
+use qrexec_protocol::exec::{Exec, Mode, Route};
+use qrexec_protocol::policy::{Answer, Question};
+use qrexec_protocol::trigger::{CallRequest, RequestId};
+use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Post, serve};
+
+use crate::disposable::Disposable;
+use crate::terms::{Place, Terms};
+use crate::{Domain, Options, manager, policy};
+
+/// The most requests of one domain that are worked on at one time, over all its sessions.
+const REQUESTS_MAX: usize = 256;
+/// How long another daemon may take for its greeting or its answer.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller may take to open its data vchan for a service in dom0.
+const CALLER_PATIENCE: Duration = Duration::from_secs(5);
+const STACK: usize = 256 * 1024;
+
+/// What requests need to know and share, over all sessions.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub domain: Domain,
+    pub options: Options,
+    pub endpoints: Endpoints,
+    pub host: Host,
+    at_work: AtomicUsize,
+}
+
+/// What a request's thread tells the session.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// The call runs elsewhere: pass the route on to the caller. The stream is to be closed when
+    /// the caller has gone.
+    Connect {
+        ident: RequestId,
+        route: Route,
+        caller: Option<UnixStream>,
+    },
+    /// The service runs in dom0: choose a port, pass it on, and say which.
+    Dom0 {
+        ident: RequestId,
+        answer: mpsc::Sender<Route>,
+    },
+    /// The request is settled; if it has no answer yet, it is refused.
+    Done { ident: RequestId },
+}
+
+impl Desk {
+    pub fn new(domain: Domain, options: Options, endpoints: Endpoints, host: Host) -> Self {
+        Self {
+            domain,
+            options,
+            endpoints,
+            host,
+            at_work: AtomicUsize::new(0),
+        }
+    }
+
+    fn socket(&self, target: &Destination) -> PathBuf {
+        self.options.socket_dir.join(format!("qrexec.{target}"))
+    }
+}
+
+struct AtWork(Arc<Desk>);
+
+impl AtWork {
+    fn begin(desk: &Arc<Desk>) -> Option<Self> {
+        let before = desk.at_work.fetch_add(1, Ordering::Relaxed);
+        let work = Self(Arc::clone(desk));
+        (before < REQUESTS_MAX).then_some(work)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Begins to work on a request. Its end is posted in any case.
+pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) -> io::Result<()> {
+    let work =
+        AtWork::begin(desk).ok_or_else(|| io::Error::other("too many requests at one time"))?;
+    let builder = thread::Builder::new()
+        .name("request".to_owned())
+        .stack_size(STACK);
+    let run = move || {
+        let desk = &work.0;
+        let ident = request.ident.clone();
+        if let Err(error) = carry_out(desk, &request, &post) {
+            tracing::warn!(
+                "{}: {} to {}: {error:#}",
+                desk.domain.name,
+                request.service,
+                shown(&request.target),
+            );
+        }
+        post.send(Letter::Done { ident });
+    };
+    builder.spawn(run).map(drop)
+}
+
+fn shown(target: &str) -> &str {
+    if target.is_empty() {
+        "@default"
+    } else {
+        target
+    }
+}
+
+fn carry_out(desk: &Desk, request: &CallRequest, post: &Post<Letter>) -> anyhow::Result<()> {
+    let source = &desk.domain.name;
+    let question = Question {
+        source: source.to_string(),
+        intended_target: request.target.clone(),
+        service_and_arg: request.service.to_string(),
+        requested_source: Some(request.source.clone()).filter(|source| !source.is_empty()),
+    };
+    let call = format!(
+        "{source}: {} to {}",
+        request.service,
+        shown(&request.target)
+    );
+    let allowed = match policy::ask(&question, &desk.options)? {
+        Answer::Allow(allowed) => allowed,
+        Answer::Deny { reason, rule } => {
+            let why = reason
+                .map(|reason| format!(": {}", reason.escape_debug()))
+                .unwrap_or_default();
+            let rule = rule
+                .map(|rule| format!(" ({})", rule.escape_debug()))
+                .unwrap_or_default();
+            tracing::info!("{call}: denied{why}{rule}");
+            return Ok(());
+        }
+    };
+    tracing::info!("{call}: allowed, target {}", allowed.target.escape_debug());
+    let terms = Terms::new(request, source, &allowed)?;
+    let ident = request.ident.clone();
+    match &terms.place {
+        Place::Dom0 => in_dom0(desk, &terms, ident, post),
+        Place::Domain(target) => {
+            let mut daemon = reach(desk, target, terms.autostart)?;
+            let route = start_there(desk, &mut daemon, &terms)?;
+            post.send(Letter::Connect {
+                ident,
+                route,
+                caller: None,
+            });
+            Ok(())
+        }
+        Place::Disposable(template) => {
+            let manager = desk.options.layout.admin_socket();
+            let disposable = Disposable::start(manager, template.clone(), source);
+            let disposable = disposable.context("cannot start a disposable")?;
+            let path = desk.socket(&disposable.destination());
+            let mut daemon = DaemonSocket::connect(&path, DAEMON_PATIENCE)?;
+            let route = start_there(desk, &mut daemon, &terms)?;
+            let (ours, theirs) = UnixStream::pair()?;
+            post.send(Letter::Connect {
+                ident,
+                route,
+                caller: Some(theirs),
+            });
+            disposable.outlast(&daemon, &ours);
+            Ok(())
+        }
+    }
+}
+
+/// Connects to the target's daemon, starting the target if that is allowed and needed.
+fn reach(desk: &Desk, target: &Destination, autostart: bool) -> anyhow::Result<DaemonSocket> {
+    let path = desk.socket(target);
+    match DaemonSocket::connect(&path, DAEMON_PATIENCE) {
+        Err(DaemonError::Absent(_)) if autostart => {}
+        result => return Ok(result?),
+    }
+    let manager = desk.options.layout.admin_socket();
+    manager::start(&manager, target.clone()).with_context(|| format!("cannot start {target}"))?;
+    Ok(DaemonSocket::connect(&path, DAEMON_PATIENCE)?)
+}
+
+/// Asks the target's daemon for the service; its data is to flow to this daemon's domain.
+fn start_there(desk: &Desk, daemon: &mut DaemonSocket, terms: &Terms) -> anyhow::Result<Route> {
+    let route = Route {
+        domain: desk.domain.id,
+        port: Port(0),
+    };
+    let exec = Exec {
+        mode: Mode::Attached,
+        route,
+        command: terms.command.clone(),
+    };
+    Ok(daemon.exec(&exec, DAEMON_PATIENCE)?)
+}
+
+/// Runs a service in dom0.
+fn in_dom0(
+    desk: &Desk,
+    terms: &Terms,
+    ident: RequestId,
+    post: &Post<Letter>,
+) -> anyhow::Result<()> {
+    let (answer, route) = mpsc::channel();
+    post.send(Letter::Dom0 { ident, answer });
+    // The sender is dropped when the request has gone meanwhile, or no port is free.
+    let Ok(route) = route.recv() else {
+        bail!("the caller has gone")
+    };
+    let deadline = Instant::now() + CALLER_PATIENCE;
+    let vchan = desk
+        .endpoints
+        .connect(desk.domain.id, route.port, Some(CALLER_PATIENCE));
+    let vchan = vchan.context("cannot connect to the caller")?;
+    let channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
+    let (left_over, result) = serve(channel, desk.host.start(&terms.command, Mode::Attached));
+    if let Some(mut process) = left_over {
+        process.reap();
+    }
+    result?;
+    Ok(())
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One session with the domain's agent: from its greeting until it goes or breaks the protocol.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_types::{DomId, Port};
+use bulkhead_vchan::Vchan;
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use qrexec_protocol::agent_link::{FromAgent, ToDaemon, refused};
+use qrexec_protocol::client_link::{Accepted, Command};
+use qrexec_protocol::command::with_default_user;
+use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
+use qrexec_protocol::frame::{Incoming, Kind, hello};
+use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN};
+use qrexec_protocol::ports::PortAllocator;
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
+use qrexec_relay::{Control, ControlError, Interest, Mailbox, wait_for_any};
+
+use crate::DaemonError;
+use crate::clients::{Client, Heard};
+use crate::request::{Desk, Letter, begin};
+use crate::sockets::Sockets;
+
+/// The most clients at one time.
+const CLIENTS_MAX: usize = 1024;
+/// While more than this waits for the agent, nobody is heard: neither the agent nor clients.
+const LINE_MAX: usize = 16 * CONTROL_RING;
+/// After so many messages of the agent, others have their turn.
+const MESSAGES_PER_TURN: usize = 64;
+/// How long an agent that has connected may take for its greeting, when nothing else is said.
+const GREETING: Duration = Duration::from_secs(60);
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// A signal asks for the end of the daemon.
+    Signal,
+    /// The agent has gone, or its session was ended.
+    Lost {
+        /// Why.
+        error: String,
+        /// Whether the agent had got as far as a greeting.
+        greeted: bool,
+    },
+}
+
+/// The state of a session. Dropping it closes everything that belonged to it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    desk: Arc<Desk>,
+    agent: Control<FromAgent>,
+    sockets: Option<Sockets>,
+    ports: PortAllocator,
+    clients: BTreeMap<u64, Client>,
+    next_client: u64,
+    /// Requests that a thread works on, and whether they have their answer.
+    requests: HashMap<RequestId, bool>,
+    /// Callers whose going somebody waits for.
+    callers: HashMap<Route, UnixStream>,
+    letters: Mailbox<Letter>,
+}
+
+impl Session {
+    pub fn new(desk: Arc<Desk>, vchan: Vchan) -> Result<Self, DaemonError> {
+        let ports = PortAllocator::new(desk.domain.id);
+        Ok(Self {
+            desk,
+            agent: Control::new(vchan),
+            sockets: None,
+            ports,
+            clients: BTreeMap::new(),
+            next_client: 0,
+            requests: HashMap::new(),
+            callers: HashMap::new(),
+            letters: Mailbox::new().map_err(DaemonError::SetUp)?,
+        })
+    }
+
+    /// Runs the session to its end.
+    pub fn run(
+        mut self,
+        signals: &SigSet,
+        patience: Option<Duration>,
+        ready: &mut impl FnMut(Version),
+    ) -> End {
+        let signal = match SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC) {
+            Ok(signal) => signal,
+            Err(errno) => return self.lost(&errno.into()),
+        };
+        let greeting = Instant::now() + patience.unwrap_or(GREETING);
+        loop {
+            match self.turn(signal.as_fd(), greeting, ready) {
+                Ok(true) => {}
+                Ok(false) => return End::Signal,
+                Err(error) => return self.lost(&error),
+            }
+        }
+    }
+
+    fn lost(&self, error: &TurnError) -> End {
+        End::Lost {
+            error: error.to_string(),
+            greeted: self.agent.version().is_some(),
+        }
+    }
+
+    /// Does all that can be done, then waits for more. False when a signal came.
+    fn turn(
+        &mut self,
+        signal: BorrowedFd<'_>,
+        greeting: Instant,
+        ready: &mut impl FnMut(Version),
+    ) -> Result<bool, TurnError> {
+        let mut left = MESSAGES_PER_TURN;
+        while self.agent.queued() < LINE_MAX && left > 0 {
+            left -= 1;
+            match self.agent.next()? {
+                None => break,
+                Some(Incoming::Agreed(version)) => self.agree(version, ready)?,
+                Some(Incoming::Message(message)) => self.hear_agent(message),
+            }
+            self.agent.flush()?;
+        }
+        self.agent.flush()?;
+        let now = Instant::now();
+        self.clients
+            .retain(|_, client| client.deadline().is_none_or(|end| end > now));
+        if self.agent.version().is_none() && now >= greeting {
+            return Err(TurnError::NoGreeting);
+        }
+        let open = self.agent.queued() < LINE_MAX;
+        let heard = |wanted: bool| {
+            if wanted {
+                Interest::Readable
+            } else {
+                Interest::Gone
+            }
+        };
+        let mut entries = vec![
+            (self.agent.fd(), Interest::Readable),
+            (signal, Interest::Readable),
+            (self.letters.fd(), Interest::Readable),
+        ];
+        let numbers: Vec<u64> = self.clients.keys().copied().collect();
+        entries.extend(
+            self.clients
+                .values()
+                .map(|client| (client.fd(), heard(open))),
+        );
+        if let Some(sockets) = &self.sockets {
+            entries.push((sockets.listener.as_fd(), heard(open)));
+        }
+        let first = self.clients.values().filter_map(Client::deadline).min();
+        let greeting = self.agent.version().is_none().then_some(greeting);
+        // More may be waiting to be read from the agent: then this is only a look around.
+        let more = (left == 0 && open).then_some(now);
+        let deadline = first.into_iter().chain(greeting).chain(more).min();
+        let seen = wait_for_any(&entries, deadline)?;
+        if seen[0].readable {
+            self.agent.acknowledge()?;
+        }
+        if seen[1].readable {
+            return Ok(false);
+        }
+        if seen[2].readable {
+            self.letters
+                .take()
+                .into_iter()
+                .for_each(|letter| self.open(letter));
+        }
+        for (number, ready) in numbers.iter().zip(&seen[3..]) {
+            if ready.any() {
+                self.hear_client(*number);
+            }
+        }
+        if seen
+            .get(3 + numbers.len())
+            .is_some_and(|ready| ready.readable)
+        {
+            self.admit();
+        }
+        Ok(true)
+    }
+
+    fn agree(
+        &mut self,
+        version: Version,
+        ready: &mut impl FnMut(Version),
+    ) -> Result<(), TurnError> {
+        tracing::info!(
+            "the agent of {} is there; version {version}",
+            self.desk.domain.name
+        );
+        // Its own number to an older agent, ours to a newer one.
+        self.agent.queue(&hello(version));
+        self.sockets = Some(Sockets::new(
+            &self.desk.options.socket_dir,
+            &self.desk.domain,
+        )?);
+        ready(version);
+        Ok(())
+    }
+
+    fn hear_agent(&mut self, message: ToDaemon) {
+        match message {
+            ToDaemon::Trigger(trigger) => self.request(&trigger),
+            ToDaemon::Terminated(route) => {
+                self.ports.release(route);
+                self.callers.remove(&route);
+                self.clients.retain(|_, client| !client.runs(route));
+            }
+        }
+    }
+
+    fn request(&mut self, trigger: &UntrustedTrigger) {
+        let request = match trigger.check() {
+            Ok(request) => request,
+            Err(bad) => {
+                tracing::warn!("{}: a request was refused: {bad}", self.desk.domain.name);
+                self.agent.queue(&refused(&bad.ident));
+                return;
+            }
+        };
+        let ident = request.ident.clone();
+        let result = if self.requests.contains_key(&ident) {
+            Err(io::Error::other("its id is in use"))
+        } else {
+            begin(&self.desk, request, self.letters.post())
+        };
+        match result {
+            Ok(()) => drop(self.requests.insert(ident, false)),
+            Err(error) => {
+                tracing::warn!("{}: a request was refused: {error}", self.desk.domain.name);
+                self.agent.queue(&refused(&ident.field()));
+            }
+        }
+    }
+
+    /// Takes the right to answer the request, which exists once.
+    fn claim(&mut self, ident: &RequestId) -> bool {
+        self.requests
+            .get_mut(ident)
+            .is_some_and(|answered| !std::mem::replace(answered, true))
+    }
+
+    fn open(&mut self, letter: Letter) {
+        match letter {
+            Letter::Connect {
+                ident,
+                route,
+                caller,
+            } => {
+                if self.claim(&ident) {
+                    self.agent.queue(&ServiceConnect { route, ident }.encode());
+                    if let Some(caller) = caller {
+                        self.callers.insert(route, caller);
+                    }
+                }
+            }
+            Letter::Dom0 { ident, answer } => {
+                if !self.requests.get(&ident).is_some_and(|answered| !answered) {
+                    return;
+                }
+                let Some(port) = self.ports.allocate(DomId::DOM0) else {
+                    tracing::warn!("{}: all ports are in use", self.desk.domain.name);
+                    return;
+                };
+                self.claim(&ident);
+                let route = Route {
+                    domain: DomId::DOM0,
+                    port,
+                };
+                self.agent.queue(&ServiceConnect { route, ident }.encode());
+                // A thread that no longer listens has ended, and said so.
+                let _ = answer.send(route);
+            }
+            Letter::Done { ident } => {
+                if self.requests.remove(&ident) == Some(false) {
+                    self.agent.queue(&refused(&ident.field()));
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self) {
+        let Some(sockets) = &self.sockets else { return };
+        loop {
+            match sockets.listener.accept() {
+                Ok((stream, _)) if self.clients.len() < CLIENTS_MAX => {
+                    if let Ok(client) = Client::new(stream) {
+                        self.next_client += 1;
+                        self.clients.insert(self.next_client, client);
+                    }
+                }
+                // Past the limit the newcomer is told at once, by the end of its stream.
+                Ok(_) => tracing::warn!("too many clients of {}", self.desk.domain.name),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::error!("cannot take a client: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear_client(&mut self, number: u64) {
+        let Some(client) = self.clients.get_mut(&number) else {
+            return;
+        };
+        let kept = match client.hear() {
+            Heard::Nothing => Ok(()),
+            Heard::Gone => Err(None),
+            Heard::Command(Command::Exec(exec)) => self.exec(number, exec).map_err(Some),
+            Heard::Command(Command::Connect(connect)) => {
+                self.connect(number, connect).map_err(Some)
+            }
+        };
+        if let Err(reason) = kept {
+            if let Some(reason) = reason {
+                tracing::warn!("a call to {} was refused: {reason}", self.desk.domain.name);
+            }
+            self.clients.remove(&number);
+        }
+    }
+
+    /// Chooses a port for data with `peer`, or checks the one that the client has chosen.
+    fn route(&mut self, asked: Route) -> Result<(Route, Option<Route>), &'static str> {
+        if asked.port == Port(0) {
+            let port = self
+                .ports
+                .allocate(asked.domain)
+                .ok_or("all ports are in use")?;
+            let answer = Route {
+                domain: self.desk.domain.id,
+                port,
+            };
+            return Ok((Route { port, ..asked }, Some(answer)));
+        }
+        if PortAllocator::in_range(asked.port) {
+            Ok((asked, None))
+        } else {
+            Err("the port is out of range")
+        }
+    }
+
+    fn exec(&mut self, number: u64, exec: Exec) -> Result<(), &'static str> {
+        let command = with_default_user(&exec.command, &self.desk.domain.default_user);
+        let kind = exec.mode.kind();
+        let asked = exec.route;
+        let mut frame = Exec { command, ..exec }.encode();
+        if frame.len() - HEADER_LEN > CONTROL_RING {
+            return Err("its command does not fit the control channel");
+        }
+        let (route, answer) = self.route(asked)?;
+        frame[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&route.encode());
+        self.accept(number, kind, route, answer)?;
+        self.agent.queue(&frame);
+        Ok(())
+    }
+
+    fn connect(&mut self, number: u64, connect: ServiceConnect) -> Result<(), &'static str> {
+        if self.requests.get(&connect.ident) != Some(&false) {
+            return Err("no such request waits for an answer");
+        }
+        let (route, answer) = self.route(connect.route)?;
+        self.accept(number, Kind::ServiceConnect, route, answer)?;
+        self.claim(&connect.ident);
+        self.agent
+            .queue(&ServiceConnect { route, ..connect }.encode());
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        number: u64,
+        kind: Kind,
+        route: Route,
+        answer: Option<Route>,
+    ) -> Result<(), &'static str> {
+        let told = self
+            .clients
+            .get_mut(&number)
+            .ok_or("the client has gone")
+            .and_then(|client| {
+                let answer = answer.map(|route| Accepted { kind, route });
+                client.run(route, answer).map_err(|_| "the client has gone")
+            });
+        if told.is_err() {
+            self.ports.release(route);
+        }
+        told
+    }
+}
+
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TurnError {
+    #[error("{}", with_cause(.0))]
+    Control(#[from] ControlError),
+    #[error("the agent did not greet in time")]
+    NoGreeting,
+    #[error("the system failed: {0}")]
+    System(#[from] io::Error),
+}
+
+impl From<nix::Error> for TurnError {
+    fn from(errno: nix::Error) -> Self {
+        Self::System(errno.into())
+    }
+}
+
+fn with_cause(error: &ControlError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
