@@ -7,8 +7,10 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let scored = candidates.into_iter().map(|candidate| {
-        let distance = distance(&word.to_lowercase(), &candidate.to_lowercase());
-        (distance, candidate)
+        let (a, b) = (word.to_lowercase(), candidate.to_lowercase());
+        // A word that only goes on too long, or stops too early, is near whatever its length.
+        let begun = a.len() > 2 && b.len() > 2 && (a.starts_with(&b) || b.starts_with(&a));
+        (if begun { 1 } else { distance(&a, &b) }, candidate)
     });
     let (distance, candidate) = scored.min_by_key(|(distance, _)| *distance)?;
     let limit = (candidate.chars().count().max(3) / 3).max(1);
@@ -44,6 +46,8 @@ mod tests {
         assert_eq!(nearest("alow", actions).as_deref(), Some("allow"));
         assert_eq!(nearest("ALLOW", actions).as_deref(), Some("allow"));
         assert_eq!(nearest("dney", actions).as_deref(), Some("deny"));
+        assert_eq!(nearest("denied", actions), None);
+        assert_eq!(nearest("allowed", actions).as_deref(), Some("allow"));
         assert_eq!(nearest("reject", actions), None);
         assert_eq!(nearest("x", []), None);
     }
