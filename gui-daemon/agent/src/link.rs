@@ -37,7 +37,8 @@ pub(crate) enum Heard {
 pub(crate) struct Link {
     endpoints: Endpoints,
     peer: DomId,
-    vchan: Vchan,
+    /// `None` only when serving again has failed.
+    vchan: Option<Vchan>,
     decoder: Decoder,
     version: Option<Version>,
     connected: bool,
@@ -48,21 +49,35 @@ pub(crate) struct Link {
 impl Link {
     /// Serves the channel; the daemon may come whenever it likes.
     pub(crate) fn serve(endpoints: &Endpoints, peer: DomId) -> Result<Self, OpenError> {
-        let vchan = endpoints.serve(peer, Port::GUI, RingSizes::both(RING))?;
-        Ok(Self {
+        let mut link = Self {
             endpoints: endpoints.clone(),
             peer,
-            vchan,
+            vchan: None,
             decoder: Decoder::default(),
             version: None,
             connected: false,
-            out: Version::OURS.to_word().to_le_bytes().to_vec(),
+            out: Vec::new(),
             buffer: vec![0; RING],
-        })
+        };
+        link.serve_again()?;
+        Ok(link)
     }
 
-    pub(crate) fn vchan(&mut self) -> &mut Vchan {
-        &mut self.vchan
+    /// Gives the channel up and serves a new one.
+    pub(crate) fn serve_again(&mut self) -> Result<(), OpenError> {
+        // The old one must be gone first: both have the same name.
+        self.vchan = None;
+        self.decoder = Decoder::default();
+        self.version = None;
+        self.connected = false;
+        self.out = Version::OURS.to_word().to_le_bytes().to_vec();
+        let rings = RingSizes::both(RING);
+        self.vchan = Some(self.endpoints.serve(self.peer, Port::GUI, rings)?);
+        Ok(())
+    }
+
+    pub(crate) fn vchan(&mut self) -> Option<&mut Vchan> {
+        self.vchan.as_mut()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -91,11 +106,12 @@ impl Link {
 
     /// Takes what has arrived. Returns whether there may be more at once.
     pub(crate) fn hear(&mut self, heard: &mut Vec<Heard>) -> Result<bool, LinkError> {
-        let state = self.vchan.state();
+        let vchan = self.vchan.as_mut().ok_or(LinkError::Gone)?;
+        let state = vchan.state();
         if state == State::Waiting {
             return Ok(false);
         }
-        let count = match self.vchan.read(&mut self.buffer) {
+        let count = match vchan.read(&mut self.buffer) {
             Ok(count) => count,
             Err(bulkhead_vchan::StreamError::Closed) => return Err(LinkError::Gone),
             Err(error) => return Err(error.into()),
@@ -129,9 +145,10 @@ impl Link {
 
     /// Sends as much as the daemon has room for.
     pub(crate) fn flush(&mut self) -> Result<(), LinkError> {
+        let vchan = self.vchan.as_mut().ok_or(LinkError::Gone)?;
         let mut written = 0;
         while written < self.out.len() {
-            match self.vchan.write(&self.out[written..]) {
+            match vchan.write(&self.out[written..]) {
                 Ok(0) => break,
                 Ok(count) => written += count,
                 Err(bulkhead_vchan::StreamError::Closed) => return Err(LinkError::Gone),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The agent's life: an X server and a daemon, either of which may go and come back.
 
+use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use x11rb::connection::Connection;
 
 use crate::desktop::{Desktop, Lost};
-use crate::link::{Heard, Link, LinkError};
+use crate::link::{Heard, LinkError};
 
 /// How long to wait before the X server is looked for again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -58,7 +59,7 @@ pub fn serve(endpoints: &Endpoints, peer: DomId, display: Option<&str>) -> Resul
             }
         };
         waited = false;
-        match run(&mut desktop, endpoints, peer) {
+        match run(&mut desktop) {
             Err(Stop::Display(error)) => warn!(%error, "waiting for the X server to come back"),
             Err(Stop::Agent(error)) => return Err(error),
             Ok(never) => match never {},
@@ -77,18 +78,15 @@ impl From<Lost> for Stop {
     }
 }
 
-fn run(
-    desktop: &mut Desktop,
-    endpoints: &Endpoints,
-    peer: DomId,
-) -> Result<std::convert::Infallible, Stop> {
+fn run(desktop: &mut Desktop) -> Result<std::convert::Infallible, Stop> {
     desktop.adopt()?;
     loop {
         let more = match turn(desktop)? {
             Ok(more) => more,
             Err(error) => {
                 warn!(%error, "waiting for the daemon to come back");
-                desktop.link = Link::serve(endpoints, peer).map_err(|e| Stop::Agent(e.into()))?;
+                let again = desktop.link.serve_again();
+                again.map_err(|error| Stop::Agent(error.into()))?;
                 desktop.leaving.clear();
                 true
             }
@@ -100,19 +98,17 @@ fn run(
         } else {
             PollTimeout::NONE
         };
-        let mut fds = [
-            PollFd::new(desktop.link.vchan().fd(), PollFlags::POLLIN),
-            PollFd::new(
-                std::os::fd::AsFd::as_fd(desktop.conn.stream()),
-                PollFlags::POLLIN,
-            ),
-        ];
+        let x = PollFd::new(desktop.conn.stream().as_fd(), PollFlags::POLLIN);
+        let Some(vchan) = desktop.link.vchan() else {
+            continue;
+        };
+        let mut fds = [PollFd::new(vchan.fd(), PollFlags::POLLIN), x];
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(Stop::Agent(AgentError::Poll(error))),
         }
         if fds[0].any().unwrap_or(true)
-            && let Err(error) = desktop.link.vchan().acknowledge()
+            && let Err(error) = vchan.acknowledge()
         {
             warn!(%error, "the channel to the daemon failed");
         }
