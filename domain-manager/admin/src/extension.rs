@@ -68,6 +68,8 @@ pub struct Status {
     pub warning: Option<String>,
     /// The pool's folder.
     pub pool: String,
+    /// What a program needs in its environment to reach guests.
+    pub environment: Vec<(String, String)>,
     /// The display for guests' windows, if there is one.
     pub display: Option<String>,
     /// Domains there are, dom0 not counted.

@@ -60,6 +60,7 @@ pub(super) fn status(call: &Call<'_>) -> Answer {
         backend: settings.backend.name().to_owned(),
         warning: call.manager.warning(),
         pool: settings.pool.to_string_lossy().into_owned(),
+        environment: call.manager.child_environment(),
         display: settings.display.clone(),
         domains: guests.len(),
         running,

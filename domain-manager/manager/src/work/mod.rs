@@ -170,6 +170,11 @@ impl Manager {
         self.host.warning()
     }
 
+    /// What programs need in their environment to reach guests.
+    pub fn child_environment(&self) -> Vec<(String, String)> {
+        self.host.child_environment()
+    }
+
     /// Rows of the database that made no sense.
     pub fn damaged(&self) -> Vec<String> {
         self.state.borrow().damaged.clone()

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use bulkhead_types::{DomainName, Label};
+use clap::{Args, Parser, Subcommand};
+
+/// Run each part of your life in a domain of its own
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, max_term_width = 100)]
+pub struct Arguments {
+    /// Answer in JSON, where there is an answer
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the domains
+    Ls,
+    /// Start domains and wait until they answer
+    Start(Domains),
+    /// Shut domains down and wait until they have
+    #[command(visible_alias = "shutdown")]
+    Stop(Stop),
+    /// End domains at once
+    Kill(Domains),
+    /// Run a command in a domain; its exit code is this one's
+    Run(Run),
+    /// Show a file of dom0 in a domain; changes made there are not taken back
+    Open(Open),
+    /// Run a command in a new disposable, which ends with it
+    #[command(visible_alias = "disp")]
+    Disposable(Disposable),
+    /// Copy a file of dom0 into a domain
+    Copy(Copy),
+    /// Deal with domains
+    Domain {
+        #[command(subcommand)]
+        command: DomainCommand,
+    },
+    /// Deal with templates
+    Template {
+        #[command(subcommand)]
+        command: TemplateCommand,
+    },
+    /// Ask what policy says
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Deal with labels
+    Label {
+        #[command(subcommand)]
+        command: LabelCommand,
+    },
+    /// Say what runs, and what is missing
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub struct Domains {
+    /// The domains
+    #[arg(required = true, value_name = "DOMAIN")]
+    pub names: Vec<DomainName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The domains
+    #[arg(required = true, value_name = "DOMAIN")]
+    pub names: Vec<DomainName>,
+    /// Do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The domain; it is started if it is halted
+    pub domain: DomainName,
+    /// The user in the domain
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub words: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Open {
+    /// The domain; it is started if it is halted
+    pub domain: DomainName,
+    /// The file
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// The file
+    pub file: PathBuf,
+    /// The domain; it is started if it is halted
+    pub domain: DomainName,
+}
+
+#[derive(Debug, Args)]
+pub struct Disposable {
+    /// What the disposable is based on; without it, dom0's `default_dispvm`
+    #[arg(long)]
+    pub template: Option<DomainName>,
+    /// The user in the disposable
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub words: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DomainCommand {
+    /// List the domains
+    Ls,
+    /// Create a domain
+    Create(Create),
+    /// Remove halted domains with all they hold
+    Remove(Domains),
+    /// Start domains and wait until they answer
+    Start(Domains),
+    /// Shut domains down and wait until they have
+    #[command(visible_alias = "shutdown")]
+    Stop(Stop),
+    /// End domains at once
+    Kill(Domains),
+    /// Hold domains where they are
+    Pause(Domains),
+    /// Let paused domains go on
+    Unpause(Domains),
+    /// Say all that is known of a domain
+    Info {
+        /// The domain
+        name: DomainName,
+    },
+    /// Show a property of a domain, or all
+    Get {
+        /// The domain
+        name: DomainName,
+        /// The property
+        property: Option<String>,
+    },
+    /// Set a property of a domain; `system` as the domain means the system's own
+    Set {
+        /// The domain, or `system`
+        name: DomainName,
+        /// The property
+        property: String,
+        /// The value; empty for none
+        value: String,
+    },
+    /// Return a property of a domain to its default
+    Reset {
+        /// The domain, or `system`
+        name: DomainName,
+        /// The property
+        property: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The name
+    pub name: DomainName,
+    /// AppVM, TemplateVM or DispVM (a disposable with a name)
+    #[arg(long, default_value = "AppVM")]
+    pub class: String,
+    /// What it is based on; without it, the system's default
+    #[arg(long)]
+    pub template: Option<DomainName>,
+    /// The colour of its frames
+    #[arg(long)]
+    pub label: Option<Label>,
+    /// A property to set
+    #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = property)]
+    pub properties: Vec<(String, String)>,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as PROPERTY=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TemplateCommand {
+    /// Take a built template into the system
+    Install(Install),
+}
+
+#[derive(Debug, Args)]
+pub struct Install {
+    /// The name it shall have
+    pub name: DomainName,
+    /// The folder that the template builder made
+    pub directory: PathBuf,
+    /// The colour of its frames
+    #[arg(long)]
+    pub label: Option<Label>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say what becomes of a call, and why
+    Explain(Explain),
+    /// Say what is wrong with the policy
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The domain that calls
+    pub source: String,
+    /// The domain that is called, as the caller names it: a name, @dispvm, @default …
+    pub target: String,
+    /// The service, with `+ARGUMENT` if it has one
+    pub service: String,
+    /// A policy directory instead of the system's; several, highest priority first
+    #[arg(long = "policy", value_name = "DIR")]
+    pub directories: Vec<PathBuf>,
+    /// A file with the system information instead of what the domain manager says
+    #[arg(long, value_name = "FILE")]
+    pub system: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A policy directory instead of the system's; several, highest priority first
+    #[arg(long = "policy", value_name = "DIR")]
+    pub directories: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabelCommand {
+    /// List the labels and their colours
+    #[command(visible_alias = "ls")]
+    List,
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How everything is doing.
+
+use std::os::unix::net::UnixStream;
+
+use bulkhead_admin::Status;
+use policyd::{Directory, load_policy};
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::list::{print, print_json};
+
+#[derive(Serialize)]
+struct Everything {
+    root: String,
+    manager: Option<Status>,
+    policy_daemon: bool,
+    policy: String,
+    policy_valid: bool,
+    problems: Vec<String>,
+}
+
+/// Shows the status; the exit code is 1 when something is missing.
+pub fn show(client: &Client, json: bool) -> Result<u8, Failure> {
+    let everything = look(client);
+    match json {
+        true => print_json(&everything)?,
+        false => print(&told(&everything))?,
+    }
+    Ok(u8::from(!everything.problems.is_empty()))
+}
+
+fn look(client: &Client) -> Everything {
+    let mut problems = Vec::new();
+    let manager = match client.status() {
+        Ok(status) => Some(status),
+        Err(failure) => {
+            problems.push(failure.to_string().trim_end().replace('\n', "; "));
+            None
+        }
+    };
+    if let Some(status) = &manager {
+        problems.extend(
+            status
+                .damaged
+                .iter()
+                .map(|damage| format!("in the database: {damage}")),
+        );
+    }
+    let socket = client.layout().policy_socket();
+    let policy_daemon = UnixStream::connect(&socket).is_ok();
+    if !policy_daemon {
+        problems.push(format!(
+            "the policy daemon does not answer at {}, so every call is refused; start it: `systemctl start policyd`",
+            socket.display()
+        ));
+    }
+    let (policy, policy_valid) = match load_policy(&Directory::of(client.layout())) {
+        Ok(policy) => (format!("valid, {} rules", policy.rules().len()), true),
+        Err(rejected) => {
+            problems.push("the policy has errors; `bulkhead policy check` shows them".to_owned());
+            (format!("{} errors", rejected.errors()), false)
+        }
+    };
+    Everything {
+        root: client.layout().root().display().to_string(),
+        manager,
+        policy_daemon,
+        policy,
+        policy_valid,
+        problems,
+    }
+}
+
+fn told(everything: &Everything) -> String {
+    let mut text = String::new();
+    if let Some(warning) = everything
+        .manager
+        .as_ref()
+        .and_then(|status| status.warning.as_ref())
+    {
+        text.push_str(&format!("NOTHING IS ISOLATED: {warning}\n\n"));
+    }
+    let mut line = |what: &str, value: String| text.push_str(&format!("{what:15}  {value}\n"));
+    match &everything.manager {
+        Some(status) => {
+            line(
+                "domain manager",
+                format!("runs, version {}", status.version),
+            );
+            line("back end", status.backend.clone());
+            line(
+                "domains",
+                format!("{}, {} of them running", status.domains, status.running),
+            );
+            line("pool", status.pool.clone());
+            line(
+                "display",
+                status
+                    .display
+                    .clone()
+                    .unwrap_or_else(|| "none: domains show no windows".to_owned()),
+            );
+        }
+        None => line("domain manager", "does not answer".to_owned()),
+    }
+    line(
+        "policy daemon",
+        if everything.policy_daemon {
+            "runs"
+        } else {
+            "does not answer"
+        }
+        .to_owned(),
+    );
+    line("policy", everything.policy.clone());
+    line("below", everything.root.clone());
+    for problem in &everything.problems {
+        text.push_str(&format!("problem: {problem}\n"));
+    }
+    text
+}
