@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use bulkhead_types::{DomainName, Label};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Run each part of your life in a domain of its own
 #[derive(Debug, Parser)]
@@ -21,6 +21,10 @@ pub struct Arguments {
 pub enum Command {
     /// List the domains
     Ls,
+    /// Create a domain
+    Create(Create),
+    /// Remove halted domains with all they hold
+    Remove(Domains),
     /// Start domains and wait until they answer
     Start(Domains),
     /// Shut domains down and wait until they have
@@ -28,6 +32,18 @@ pub enum Command {
     Stop(Stop),
     /// End domains at once
     Kill(Domains),
+    /// Say where the time of a domain's last start went
+    Report {
+        /// The domain
+        domain: DomainName,
+    },
+    /// Choose what the system uses where nothing is named
+    Default {
+        /// What for
+        what: Default,
+        /// The domain
+        domain: DomainName,
+    },
     /// Run a command in a domain; its exit code is this one's
     Run(Run),
     /// Show a file of dom0 in a domain; changes made there are not taken back
@@ -61,6 +77,14 @@ pub enum Command {
     Status,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Default {
+    /// What new disposables are based on
+    Disposable,
+    /// What new domains are based on
+    Template,
+}
+
 #[derive(Debug, Args)]
 pub struct Domains {
     /// The domains
@@ -82,6 +106,9 @@ pub struct Stop {
 pub struct Run {
     /// The domain; it is started if it is halted
     pub domain: DomainName,
+    /// Wait for the domain's session, and let the command show windows
+    #[arg(long)]
+    pub gui: bool,
     /// The user in the domain
     #[arg(long)]
     pub user: Option<String>,
@@ -111,6 +138,9 @@ pub struct Disposable {
     /// What the disposable is based on; without it, dom0's `default_dispvm`
     #[arg(long)]
     pub template: Option<DomainName>,
+    /// Wait for the disposable's session, and let the command show windows
+    #[arg(long)]
+    pub gui: bool,
     /// The user in the disposable
     #[arg(long)]
     pub user: Option<String>,
@@ -181,6 +211,9 @@ pub struct Create {
     /// The colour of its frames
     #[arg(long)]
     pub label: Option<Label>,
+    /// Let disposables be based on it
+    #[arg(long)]
+    pub for_disposables: bool,
     /// A property to set
     #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = property)]
     pub properties: Vec<(String, String)>,

@@ -27,6 +27,7 @@ pub fn run(client: &Client, run: &Run) -> Result<u8, Failure> {
         client,
         &status,
         &run.domain,
+        service(run.gui),
         run.user.as_deref(),
         &run.words,
     );
@@ -44,7 +45,15 @@ pub fn disposable(client: &Client, asked: &Disposable) -> Result<u8, Failure> {
         .map_err(|error| Failure::new("the domain manager named no disposable").because(&error))?;
     let outcome = (|| {
         client.domain("admin.vm.Start", &name, b"")?;
-        let mut command = vm_exec(client, &status, &name, asked.user.as_deref(), &asked.words);
+        let mut command = vm_exec(
+            client,
+            &status,
+            &name,
+            service(asked.gui),
+            service(asked.gui),
+            asked.user.as_deref(),
+            &asked.words,
+        );
         let ended = command
             .status()
             .map_err(|error| no_client(&command, &error))?;
@@ -57,15 +66,25 @@ pub fn disposable(client: &Client, asked: &Disposable) -> Result<u8, Failure> {
     }
 }
 
+/// The service that runs a command; the second waits for the session first.
+fn service(gui: bool) -> &'static str {
+    if gui {
+        "qubes.VMExecGUI"
+    } else {
+        "qubes.VMExec"
+    }
+}
+
 fn vm_exec(
     client: &Client,
     status: &Status,
     domain: &DomainName,
+    service: &str,
     user: Option<&str>,
     words: &[OsString],
 ) -> Command {
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    let service = format!("qubes.VMExec+{}", command_word::encode(&words));
+    let service = format!("{service}+{}", command_word::encode(&words));
     let mut command = qrexec_client(client, status, domain, user, &service);
     // What a guest prints must not steer the terminal.
     if std::io::stdout().is_terminal() {

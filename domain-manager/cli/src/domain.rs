@@ -6,7 +6,7 @@ use std::thread;
 use bulkhead_admin::StartReport;
 use bulkhead_types::DomainName;
 
-use crate::arguments::{Create, Stop};
+use crate::arguments::{Create, Default, Stop};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -30,7 +30,9 @@ pub fn create(client: &Client, create: &Create) -> Result<(), Failure> {
         .label
         .map_or(String::new(), |label| format!(" label={label}"));
     client.system(&method, format!("name={name}{label}").as_bytes())?;
-    for (property, value) in &create.properties {
+    let serves = ("template_for_dispvms".to_owned(), "True".to_owned());
+    let serves = create.for_disposables.then_some(serves);
+    for (property, value) in create.properties.iter().chain(&serves) {
         if let Err(failure) = set(client, name, property, value) {
             // What was asked for is this domain with that property, not one without.
             client.domain("admin.vm.Remove", name, b"")?;
@@ -57,9 +59,44 @@ pub fn start(client: &Client, names: &[DomainName], json: bool) -> Result<(), Fa
     Ok(())
 }
 
+/// Says where the time of the last start went.
+pub fn report(client: &Client, name: &DomainName, json: bool) -> Result<(), Failure> {
+    let report: StartReport = client.domain_json("bulkhead.domain.StartReport", name)?;
+    if json {
+        return print_json(&report);
+    }
+    let lines = report.stages.iter().map(|stage| {
+        format!(
+            "{:8} {:>12}\n",
+            stage.stage,
+            milliseconds(stage.microseconds)
+        )
+    });
+    let failure = report
+        .failure
+        .iter()
+        .map(|failure| format!("It failed: {failure}\n"));
+    print(&lines.chain(failure).collect::<String>())
+}
+
+/// Chooses what the system uses where nothing is named.
+pub fn set_default(client: &Client, what: Default, name: &DomainName) -> Result<(), Failure> {
+    let property = match what {
+        Default::Disposable => "default_dispvm",
+        Default::Template => "default_template",
+    };
+    client.system(
+        &format!("admin.property.Set+{property}"),
+        name.as_str().as_bytes(),
+    )?;
+    Ok(())
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    format!("{}.{} ms", microseconds / 1000, microseconds / 100 % 10)
+}
+
 fn told(name: &DomainName, report: &StartReport) -> String {
-    let milliseconds =
-        |microseconds: u64| format!("{}.{} ms", microseconds / 1000, microseconds / 100 % 10);
     let total = report.stages.iter().map(|stage| stage.microseconds).sum();
     let stages = report.stages.iter();
     let stages: Vec<String> = stages

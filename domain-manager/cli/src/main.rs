@@ -43,9 +43,13 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
     let client = Client::from_environment();
     match arguments.command {
         Command::Ls => list::domains(&client, json)?,
+        Command::Create(create) => domain::create(&client, &create)?,
+        Command::Remove(domains) => domain::remove(&client, &domains.names)?,
         Command::Start(domains) => domain::start(&client, &domains.names, json)?,
         Command::Stop(stop) => domain::stop(&client, &stop)?,
         Command::Kill(domains) => domain::kill(&client, &domains.names)?,
+        Command::Report { domain } => domain::report(&client, &domain, json)?,
+        Command::Default { what, domain } => domain::set_default(&client, what, &domain)?,
         Command::Run(run) => return call::run(&client, &run),
         Command::Open(open) => return share::open(&client, &open.domain, &open.file),
         Command::Disposable(disposable) => return call::disposable(&client, &disposable),

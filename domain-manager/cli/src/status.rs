@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How everything is doing.
 
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
 use bulkhead_admin::Status;
@@ -15,7 +16,7 @@ use crate::list::{print, print_json};
 struct Everything {
     root: String,
     manager: Option<Status>,
-    policy_daemon: bool,
+    policy_daemon: Option<String>,
     policy: String,
     policy_valid: bool,
     problems: Vec<String>,
@@ -48,14 +49,30 @@ fn look(client: &Client) -> Everything {
                 .map(|damage| format!("in the database: {damage}")),
         );
     }
-    let socket = client.layout().policy_socket();
-    let policy_daemon = UnixStream::connect(&socket).is_ok();
-    if !policy_daemon {
-        problems.push(format!(
-            "the policy daemon does not answer at {}, so every call is refused; start it: `systemctl start policyd`",
-            socket.display()
-        ));
-    }
+    let policy_daemon = match ask_policyd(client) {
+        Ok(status) => {
+            problems.extend(
+                status
+                    .ledger_error
+                    .iter()
+                    .map(|error| format!("the ledger: {error}")),
+            );
+            problems.extend(
+                status
+                    .policy
+                    .error
+                    .iter()
+                    .map(|error| format!("the policy daemon: {error}")),
+            );
+            Some(status.summary())
+        }
+        Err(error) => {
+            problems.push(format!(
+                "the policy daemon does not answer, so every call is refused ({error}); start it: `systemctl start policyd`"
+            ));
+            None
+        }
+    };
     let (policy, policy_valid) = match load_policy(&Directory::of(client.layout())) {
         Ok(policy) => (format!("valid, {} rules", policy.rules().len()), true),
         Err(rejected) => {
@@ -71,6 +88,14 @@ fn look(client: &Client) -> Everything {
         policy_valid,
         problems,
     }
+}
+
+/// What the policy daemon says of itself.
+fn ask_policyd(client: &Client) -> io::Result<policyd::Status> {
+    let mut stream = UnixStream::connect(policyd::status_socket(client.layout()))?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 fn told(everything: &Everything) -> String {
@@ -105,14 +130,10 @@ fn told(everything: &Everything) -> String {
         }
         None => line("domain manager", "does not answer".to_owned()),
     }
+    let daemon = everything.policy_daemon.clone();
     line(
         "policy daemon",
-        if everything.policy_daemon {
-            "runs"
-        } else {
-            "does not answer"
-        }
-        .to_owned(),
+        daemon.unwrap_or_else(|| "does not answer".to_owned()),
     );
     line("policy", everything.policy.clone());
     line("below", everything.root.clone());
