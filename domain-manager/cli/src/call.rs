@@ -50,7 +50,6 @@ pub fn disposable(client: &Client, asked: &Disposable) -> Result<u8, Failure> {
             &status,
             &name,
             service(asked.gui),
-            service(asked.gui),
             asked.user.as_deref(),
             &asked.words,
         );
