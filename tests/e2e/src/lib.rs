@@ -11,9 +11,15 @@
 //! that fails says what it expected and what it saw.
 #![forbid(unsafe_code)]
 
+mod absence;
 pub mod desktop;
+mod local;
 mod machine;
 mod picture;
+mod story;
 
+pub use absence::await_absence;
+pub use local::LocalMachine;
 pub use machine::{Command, Machine, Output, RunId};
 pub use picture::{BadPicture, Picture};
+pub use story::{StepReport, Transcript, play};

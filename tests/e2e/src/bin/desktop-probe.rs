@@ -14,7 +14,8 @@ const USAGE: &str = "usage: desktop-probe windows
        desktop-probe framed DOMAIN TITLE RRGGBB SECONDS
        desktop-probe gone DOMAIN SECONDS
        desktop-probe close WINDOW
-       desktop-probe picture";
+       desktop-probe picture
+DOMAIN may be - for any";
 
 fn main() -> ExitCode {
     match run() {
@@ -41,7 +42,8 @@ fn run() -> anyhow::Result<()> {
         }
         ["framed", domain, title, color, seconds] => {
             let color = u32::from_str_radix(color, 16).context("RRGGBB is a colour")?;
-            let (domain, title) = (domain.into(), title.into());
+            let domain = (domain != "-").then(|| domain.to_owned());
+            let title = title.to_owned();
             (
                 Wanted::Framed {
                     domain,

@@ -18,8 +18,8 @@ pub enum Wanted {
     /// A window of this domain, with this text in its title, its frame whole in the colour
     /// (0xRRGGBB) on all four sides, and something painted inside. It is raised first.
     Framed {
-        /// The domain.
-        domain: String,
+        /// The domain, or any.
+        domain: Option<String>,
         /// A part of the title.
         title: String,
         /// The frame's colour.
@@ -104,8 +104,8 @@ impl Desktop {
                 title,
                 color,
             } => {
-                let fits =
-                    |w: &&Window| w.viewable && w.domain == *domain && w.title.contains(title);
+                let any = |w: &Window| domain.as_ref().is_none_or(|domain| w.domain == *domain);
+                let fits = |w: &&Window| w.viewable && any(w) && w.title.contains(title);
                 let mut framed = Vec::new();
                 for window in windows.iter().filter(fits) {
                     // Once: raising is a change that would wake us again.
@@ -148,6 +148,7 @@ fn describe(wanted: &Wanted) -> String {
             title,
             color,
         } => {
+            let domain = domain.as_deref().unwrap_or("any domain");
             format!("a window of {domain} titled {title:?} with a whole frame in {color:06x}")
         }
         Wanted::NoneOf { domain } => format!("the desktop without windows of {domain}"),

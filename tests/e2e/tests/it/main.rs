@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The whole product on the local back end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod local_story;
