@@ -15,5 +15,6 @@
 //! Invariants: a mapping or a port never outlives its owner; nothing typed here can make `xl`
 //! read more than one value out of it.
 
+mod poll;
 pub mod store;
 pub mod xl;
