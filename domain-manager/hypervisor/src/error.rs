@@ -132,3 +132,14 @@ pub struct ListError {
     /// What the back end said.
     pub source: Cause,
 }
+
+/// An error as one line, causes included.
+pub(crate) fn in_one_line(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}

@@ -19,9 +19,10 @@ pub enum Hypervisor {
 }
 
 impl Hypervisor {
-    /// Opens the Xen this machine runs on and starts watching its guests.
-    pub fn xen() -> Result<Self, OpenError> {
-        XenHypervisor::open().map(Self::Xen)
+    /// Opens the Xen this machine runs on and takes over the guests that were made below
+    /// `layout`.
+    pub fn xen(layout: &Layout) -> Result<Self, OpenError> {
+        XenHypervisor::open(layout).map(Self::Xen)
     }
 
     /// Opens the local back end below `layout` and takes over the guests that run there.

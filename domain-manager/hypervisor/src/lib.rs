@@ -21,6 +21,7 @@ pub mod conformance;
 mod console;
 mod deaths;
 mod error;
+mod files;
 mod hypervisor;
 mod local;
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a guest is made of, and what is known of a running one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bulkhead_types::{DomId, DomainName, DomainUuid, VolumeName};
 
@@ -106,18 +106,4 @@ pub struct Death {
     pub domid: DomId,
     /// The name it had.
     pub name: DomainName,
-}
-
-/// The files that a guest is made from, each with what it is.
-pub(crate) fn files_of(spec: &GuestSpec) -> impl Iterator<Item = (String, &Path)> {
-    let kernel = spec.kernel.iter();
-    let kernels = kernel
-        .clone()
-        .map(|kernel| ("kernel".to_owned(), kernel.image.as_path()));
-    let ramdisks = kernel
-        .filter_map(|kernel| kernel.ramdisk.as_deref())
-        .map(|ramdisk| ("ramdisk".to_owned(), ramdisk));
-    let disks = spec.disks.iter();
-    let disks = disks.map(|disk| (format!("{} volume", disk.volume), disk.path.as_path()));
-    kernels.chain(ramdisks).chain(disks)
 }

@@ -13,9 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bulkhead_vchan::Endpoints;
 
-use crate::error::OpenError;
+use crate::error::{OpenError, in_one_line};
 use crate::hypervisor::Hypervisor;
-use crate::local::in_one_line;
 use crate::spec::GuestSpec;
 
 /// A back end to judge.

@@ -19,9 +19,8 @@ mod install;
 mod sandbox;
 mod watch;
 
-use std::error::Error as StdError;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +31,7 @@ use bulkhead_types::{DomId, DomainName, Layout};
 use crate::console;
 use crate::deaths::Deaths;
 use crate::error::{Cause, ControlError, CreateError, ListError, OpenError};
+use crate::files;
 use crate::local_guest::{GuestFolder, GuestRecord, Order};
 use crate::spec::{GuestSpec, RunningGuest};
 use install::InstallList;
@@ -125,7 +125,7 @@ impl LocalHypervisor {
     }
 
     pub(crate) fn create(&self, spec: &GuestSpec) -> Result<DomId, CreateError> {
-        look_for_files(spec)?;
+        files::look_for(spec)?;
         let _alone = self.creation.lock().unwrap_or_else(PoisonError::into_inner);
         let guest = GuestFolder::new(self.layout.local_guest_dir(&spec.name));
         if guest.is_alive() || self.watch.has(&spec.name) {
@@ -266,30 +266,4 @@ fn not_ready(answer: &str, log: &Path) -> String {
         (answer, "") => answer.to_owned(),
         (answer, console) => format!("{answer}: {console}"),
     }
-}
-
-/// Refuses what Xen would refuse, so that a mistake shows with either back end.
-fn look_for_files(spec: &GuestSpec) -> Result<(), CreateError> {
-    let missing = |what: String, path: &Path| CreateError::Missing {
-        name: spec.name.clone(),
-        what,
-        path: path.to_owned(),
-    };
-    crate::spec::files_of(spec)
-        .find(|(_, path)| {
-            path.symlink_metadata()
-                .is_err_and(|e| e.kind() == ErrorKind::NotFound)
-        })
-        .map_or(Ok(()), |(what, path)| Err(missing(what, path)))
-}
-
-/// An error as one line, causes included.
-pub(crate) fn in_one_line(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use bulkhead_xen::xl::{ConfigText, DeviceName, Disk, DiskSource, DomainConfig, Kind, XlError};
 
-use crate::error::{Cause, CreateError};
-use crate::local::in_one_line;
+use crate::error::{Cause, CreateError, in_one_line};
 use crate::spec::{GuestKind, GuestSpec};
 
 /// The configuration of a guest.

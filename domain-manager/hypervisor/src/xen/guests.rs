@@ -119,11 +119,13 @@ impl Guests {
 
     /// A domain has ended; the first to notice tells.
     pub(super) fn ended(&self, domid: DomId) {
-        let Some(name) = self.known().remove(&domid) else {
+        let mut known = self.known();
+        let Some(name) = known.remove(&domid) else {
             return;
         };
-        // If it stays, the next creation replaces it.
+        // While the name is still taken. If the file stays, the next creation replaces it.
         let _ = fs::remove_file(self.configuration_file(&name));
+        drop(known);
         self.announcer.announce(&Death { domid, name });
     }
 

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use bulkhead_hypervisor::conformance::{Case, Subject};
 use bulkhead_hypervisor::{Disk, GuestKind, GuestSpec, Hypervisor, Kernel};
-use bulkhead_types::{DomId, DomainName, DomainUuid, VolumeName};
+use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, VolumeName};
 use bulkhead_vchan::{Endpoints, Transport};
 
 /// Enough for a small system under emulation.
@@ -95,7 +95,7 @@ fn subject(
         }],
     };
     Ok(Subject {
-        open: Box::new(Hypervisor::xen),
+        open: Box::new(|| Hypervisor::xen(&Layout::below("/"))),
         guest,
         endpoints: Endpoints::new(Transport::Xen, DomId::DOM0)?,
     })
