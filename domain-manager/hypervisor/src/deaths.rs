@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! News of guests that ended.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::spec::Death;
@@ -16,10 +16,7 @@ pub struct Deaths(Receiver<Death>);
 impl Deaths {
     /// Waits at most `timeout` for the next end of a guest.
     pub fn next_within(&self, timeout: Duration) -> Option<Death> {
-        match self.0.recv_timeout(timeout) {
-            Ok(death) => Some(death),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.0.recv_timeout(timeout).ok()
     }
 }
 
@@ -47,7 +44,7 @@ impl Announcer {
             .retain(|subscriber| subscriber.send(death.clone()).is_ok());
     }
 
-    fn subscribers(&self) -> std::sync::MutexGuard<'_, Vec<Sender<Death>>> {
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Sender<Death>>> {
         // A list of channels is whole at every instant, whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -73,7 +73,12 @@ pub(super) fn refused(spec: &GuestSpec, error: XlError) -> CreateError {
 /// Whether the part of Xen that loads kernels complains (`xc_dom_*` of libxenguest).
 fn is_about_the_kernel(error: &XlError) -> bool {
     let text = in_one_line(error);
-    ["xc_dom_find_loader", "xc_dom_parse_image", "xc_dom_kernel", "xc_dom_ramdisk"]
-        .iter()
-        .any(|words| text.contains(words))
+    [
+        "xc_dom_find_loader",
+        "xc_dom_parse_image",
+        "xc_dom_kernel",
+        "xc_dom_ramdisk",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }

@@ -47,8 +47,6 @@ impl Guests {
                 self.known().insert(domain.id, name);
             }
         }
-        // Some may have ended while nobody watched.
-        self.look();
         Ok(())
     }
 

@@ -10,10 +10,13 @@
 
 mod configuration;
 mod guests;
+mod releases;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -47,11 +50,10 @@ impl XenHypervisor {
                 missing: CAPABILITIES.into(),
             });
         }
-        let failed = |path: &str| {
-            let path = PathBuf::from(path);
-            move |source| OpenError::Failed { path, source }
-        };
-        let releases = guests::releases().map_err(failed("@releaseDomain"))?;
+        let releases = releases::releases().map_err(|error| OpenError::Failed {
+            path: releases::WATCHED.into(),
+            source: error.into(),
+        })?;
         Self::with(Xl::default(), &layout.runtime().join("xen"), releases)
     }
 
