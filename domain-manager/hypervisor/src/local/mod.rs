@@ -181,6 +181,9 @@ impl LocalHypervisor {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // It outlives us, so nothing that marks our children may mark it.
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             // A terminal's interrupt is for the manager alone.
             .process_group(0)
             .spawn()?;

@@ -61,7 +61,7 @@ impl Machine {
             Backend::Local => Pool::directory(&settings.pool, options),
         }?;
         let hypervisor = match settings.backend {
-            Backend::Xen => Hypervisor::xen(),
+            Backend::Xen => Hypervisor::xen(layout),
             Backend::Local => Hypervisor::local(
                 layout,
                 LocalOptions {
