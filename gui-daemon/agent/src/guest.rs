@@ -160,18 +160,21 @@ impl Desktop {
             }
             None => {}
         }
+        // Clients count sizes from inside their border, the daemon from outside.
+        let border = self.guests.get(&window).map_or(0, |guest| 2 * guest.border);
         let mut flags = wire.flags;
-        let mut group = |flag: u32, pair: Option<(i32, i32)>| match pair {
+        let mut group = |flag: u32, pair: Option<(i32, i32)>, border: u32| match pair {
             Some((width, height)) => {
                 flags |= flag;
-                (width.max(0) as u32, height.max(0) as u32)
+                let size = |length: i32| (length.max(0) as u32).saturating_add(border);
+                (size(width), size(height))
             }
             None => (0, 0),
         };
-        wire.min = group(WindowHints::MIN_SIZE, hints.min_size);
-        wire.max = group(WindowHints::MAX_SIZE, hints.max_size);
-        wire.increment = group(WindowHints::INCREMENT, hints.size_increment);
-        wire.base = group(WindowHints::BASE_SIZE, hints.base_size);
+        wire.min = group(WindowHints::MIN_SIZE, hints.min_size, border);
+        wire.max = group(WindowHints::MAX_SIZE, hints.max_size, border);
+        wire.increment = group(WindowHints::INCREMENT, hints.size_increment, 0);
+        wire.base = group(WindowHints::BASE_SIZE, hints.base_size, border);
         wire.flags = flags;
         self.link.say(window, &FromAgent::WindowHints(wire));
         Ok(())
