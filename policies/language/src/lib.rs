@@ -63,6 +63,7 @@
 mod call;
 mod choices;
 mod diagnostic;
+mod expectation;
 mod explain;
 mod files;
 mod index;
@@ -78,6 +79,7 @@ mod verdict;
 
 pub use call::{Call, DomainRef, InvalidDomain, InvalidTarget, Requested};
 pub use diagnostic::{Diagnostic, Help, Note, Rejected, Severity};
+pub use expectation::Expectations;
 pub use explain::{Explanation, Field, NearMiss};
 pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable};
 pub use pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};

@@ -6,14 +6,14 @@ use crate::span::{FileId, Span};
 
 /// A word with its place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Word<'a> {
+pub(crate) struct Word<'a> {
     pub text: &'a str,
     pub span: Span,
 }
 
 impl<'a> Word<'a> {
     /// The word from its byte `at` on.
-    pub(super) fn from(self, at: usize) -> Self {
+    pub(crate) fn from(self, at: usize) -> Self {
         Word {
             text: &self.text[at..],
             span: Span {
@@ -24,7 +24,7 @@ impl<'a> Word<'a> {
     }
 
     /// The word up to its byte `at`.
-    pub(super) fn until(self, at: usize) -> Self {
+    pub(crate) fn until(self, at: usize) -> Self {
         Word {
             text: &self.text[..at],
             span: Span {
@@ -38,7 +38,7 @@ impl<'a> Word<'a> {
 /// The words of a line that begins at byte `start` of its file; none for a comment.
 ///
 /// Characters that make a line look like something else than it is are refused.
-pub(super) fn words(file: FileId, start: usize, line: &str) -> Result<Vec<Word<'_>>, Diagnostic> {
+pub(crate) fn words(file: FileId, start: usize, line: &str) -> Result<Vec<Word<'_>>, Diagnostic> {
     let content = line.strip_suffix('\r').unwrap_or(line);
     let comment = content.trim_start().starts_with('#');
     let misleading = |c: char| {

@@ -17,7 +17,7 @@
 
 mod directive;
 mod field;
-mod line;
+pub(crate) mod line;
 mod option;
 
 use std::sync::Arc;

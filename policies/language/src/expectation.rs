@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests of a policy, in files `*.test` that stand beside it.
+//!
+//! ```text
+//! # Domains the expectations are about, with their class.
+//! domain work     AppVM  default_dispvm=disp-base tags=office,backed-up
+//! domain disp-base AppVM template_for_dispvms halted
+//!
+//! # SOURCE -> TARGET  SERVICE[+ARGUMENT]  VERDICT [KEY=VALUE …]
+//! work -> vault    qubes.Filecopy  deny
+//! work -> @dispvm  qubes.OpenInVM  allow target=@dispvm:disp-base
+//! work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
+//! ```
+//!
+//! Dom0 is there without being declared. A target may be left out, which asks for `@default`.
+//! `target=`, `user=` and `autostart=` are about an `allow`; `default_target=` and `targets=`
+//! (all choices, sorted, with commas) about an `ask`.
+#![expect(
+    clippy::result_large_err,
+    reason = "an error is made once and ends in a list; it is not passed up a hot path"
+)]
+
+use bulkhead_types::{DomainName, Service};
+
+use crate::call::{Call, DomainRef, Requested};
+use crate::diagnostic::{Diagnostic, Rejected};
+use crate::parser::line::{self, Word};
+use crate::policy::Policy;
+use crate::span::{SourceMap, Span};
+use crate::suggest::nearest;
+use crate::system::{Domain, System};
+use crate::verdict::Verdict;
+
+const VERDICTS: [&str; 3] = ["allow", "deny", "ask"];
+const KEYS: [&str; 5] = ["target", "user", "autostart", "default_target", "targets"];
+const PROPERTIES: [&str; 3] = ["default_dispvm", "tags", "uuid"];
+const FLAGS: [&str; 3] = ["template_for_dispvms", "halted", "internal"];
+
+/// One file of expectations.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    system: System,
+    lines: Vec<Expectation>,
+    sources: SourceMap,
+}
+
+#[derive(Clone, Debug)]
+struct Expectation {
+    span: Span,
+    call: Call,
+    verdict: String,
+    details: Vec<(String, String, Span)>,
+}
+
+impl Expectations {
+    /// Reads a file of expectations.
+    ///
+    /// # Errors
+    ///
+    /// All lines that are none, at once.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Rejected> {
+        let mut sources = SourceMap::default();
+        let file = sources.add(name, text, None);
+        let (mut diagnostics, mut lines) = (Vec::new(), Vec::new());
+        let mut domains = vec![dom0()];
+        let mut start = 0;
+        for content in text.split_inclusive('\n') {
+            let line = content.strip_suffix('\n').unwrap_or(content);
+            let read = line::words(file, start, line).and_then(|words| match words.as_slice() {
+                [] => Ok(()),
+                [first, rest @ ..] if first.text == "domain" => {
+                    domains.push(domain(*first, rest)?);
+                    Ok(())
+                }
+                words => {
+                    lines.push(expectation(words)?);
+                    Ok(())
+                }
+            });
+            diagnostics.extend(read.err());
+            start += content.len();
+        }
+        if !diagnostics.is_empty() {
+            return Err(Rejected {
+                diagnostics,
+                sources,
+            });
+        }
+        Ok(Self {
+            system: System::new(domains),
+            lines,
+            sources,
+        })
+    }
+
+    /// How many expectations there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether nothing is expected.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The file, for showing lines.
+    pub fn sources(&self) -> &SourceMap {
+        &self.sources
+    }
+
+    /// Holds a policy against the expectations; each one that it fails is an error.
+    pub fn check(&self, policy: &Policy) -> Vec<Diagnostic> {
+        let failed = self
+            .lines
+            .iter()
+            .filter_map(|line| self.fails(line, policy));
+        failed.collect()
+    }
+
+    fn fails(&self, expected: &Expectation, policy: &Policy) -> Option<Diagnostic> {
+        let verdict = policy.evaluate(&self.system, &expected.call);
+        let decided = match verdict.rule() {
+            Some(rule) => format!("decided by {}: `{rule}`", rule.location),
+            None => "no rule decided".to_owned(),
+        };
+        if verdict.word() != expected.verdict {
+            let (wanted, found) = (&expected.verdict, verdict.word());
+            let message = format!("expected `{wanted}`, the policy says `{found}`");
+            let error = Diagnostic::error(expected.span, message).note(decided);
+            return Some(match &verdict {
+                Verdict::Deny(reason) => error.label(reason.denial().to_string()),
+                _ => error,
+            });
+        }
+        let wrong = |(key, wanted, span): &(String, String, Span)| {
+            let found = detail(&verdict, key);
+            let found = found.unwrap_or_else(|| "nothing".to_owned());
+            let message = format!("expected `{key}={wanted}`, found `{found}`");
+            (found != *wanted).then(|| Diagnostic::error(*span, message).note(&*decided))
+        };
+        expected.details.iter().find_map(wrong)
+    }
+}
+
+fn detail(verdict: &Verdict, key: &str) -> Option<String> {
+    let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    match (verdict, key) {
+        (Verdict::Allow(grant), "target") => Some(grant.destination().to_string()),
+        (Verdict::Allow(grant), "user") => grant.user().map(str::to_owned),
+        (Verdict::Allow(grant), "autostart") => Some(yes_or_no(grant.autostart())),
+        (Verdict::Ask(question), "default_target") => question.default().map(ToString::to_string),
+        (Verdict::Ask(question), "user") => question.user().map(str::to_owned),
+        (Verdict::Ask(question), "autostart") => Some(yes_or_no(question.autostart())),
+        (Verdict::Ask(question), "targets") => {
+            let choices = question.choices().iter().map(ToString::to_string);
+            Some(choices.collect::<Vec<_>>().join(","))
+        }
+        _ => None,
+    }
+}
+
+fn dom0() -> Domain {
+    Domain {
+        guivm: None,
+        ..plain(DomainName::dom0(), "AdminVM")
+    }
+}
+
+/// A domain that runs, has no tags, and is seen on dom0's screen.
+fn plain(name: DomainName, class: &str) -> Domain {
+    Domain {
+        name,
+        class: class.to_owned(),
+        uuid: None,
+        tags: Vec::new(),
+        template_for_dispvms: false,
+        default_dispvm: None,
+        power_state: "Running".to_owned(),
+        label: "red".to_owned(),
+        icon: String::new(),
+        guivm: Some(DomainName::dom0()),
+        internal: false,
+        relayvm: None,
+        transport_rpc: None,
+    }
+}
+
+fn domain(first: Word<'_>, rest: &[Word<'_>]) -> Result<Domain, Diagnostic> {
+    let [name, class, properties @ ..] = rest else {
+        return Err(Diagnostic::error(
+            first.span,
+            "expected `domain NAME CLASS`",
+        ));
+    };
+    let wrong = |word: Word<'_>, why: String| Diagnostic::error(word.span, why);
+    let parsed = DomainName::parse(name.text).map_err(|e| wrong(*name, e.to_string()))?;
+    let mut domain = plain(parsed, class.text);
+    for word in properties {
+        match word.text.split_once('=').unwrap_or((word.text, "")) {
+            ("template_for_dispvms", "") => domain.template_for_dispvms = true,
+            ("halted", "") => domain.power_state = "Halted".to_owned(),
+            ("internal", "") => domain.internal = true,
+            ("tags", tags) => domain.tags = tags.split(',').map(str::to_owned).collect(),
+            ("default_dispvm", template) => {
+                let template = DomainName::parse(template);
+                domain.default_dispvm = Some(template.map_err(|e| wrong(*word, e.to_string()))?);
+            }
+            ("uuid", uuid) => {
+                domain.uuid = Some(
+                    uuid.parse()
+                        .map_err(|_| wrong(*word, "expected a UUID in lower case".to_owned()))?,
+                );
+            }
+            (key, _) => {
+                let message = format!("a domain has no property `{key}`");
+                let known = PROPERTIES.into_iter().chain(FLAGS);
+                return Err(Diagnostic::error(word.span, message).did_you_mean(nearest(key, known)));
+            }
+        }
+    }
+    Ok(domain)
+}
+
+fn expectation(words: &[Word<'_>]) -> Result<Expectation, Diagnostic> {
+    let span = words[0].span.to(words[words.len() - 1].span);
+    let shape = || {
+        Diagnostic::error(span, "expected `SOURCE -> TARGET SERVICE VERDICT`")
+            .note("a domain is declared by `domain NAME CLASS`")
+    };
+    let wrong = |word: Word<'_>, why: String| Diagnostic::error(word.span, why);
+    let (source, after) = match words {
+        [source, arrow, after @ ..] if arrow.text == "->" => (*source, after),
+        _ => return Err(shape()),
+    };
+    // Without a target, the verdict is the second word after the arrow.
+    let no_target = after
+        .get(1)
+        .is_some_and(|word| VERDICTS.contains(&word.text));
+    let (target, service, verdict, details) = match after {
+        [service, verdict, details @ ..] if no_target => ("", *service, *verdict, details),
+        [target, service, verdict, details @ ..] => (target.text, *service, *verdict, details),
+        _ => return Err(shape()),
+    };
+    if !VERDICTS.contains(&verdict.text) {
+        let message = format!(
+            "expected `allow`, `deny` or `ask`, found `{}`",
+            verdict.text
+        );
+        let error = Diagnostic::error(verdict.span, message);
+        return Err(error.did_you_mean(nearest(verdict.text, VERDICTS)));
+    }
+    let mut pairs = Vec::new();
+    for word in details {
+        match word.text.split_once('=') {
+            Some((key, value)) if KEYS.contains(&key) => {
+                pairs.push((key.to_owned(), value.to_owned(), word.span));
+            }
+            other => {
+                let key = other.map_or(word.text, |(key, _)| key);
+                let message = format!("nothing can be expected of `{key}`");
+                return Err(wrong(*word, message).did_you_mean(nearest(key, KEYS)));
+            }
+        }
+    }
+    let call = Call {
+        source: DomainRef::parse(source.text).map_err(|e| wrong(source, e.to_string()))?,
+        service: Service::parse(service.text).map_err(|e| wrong(service, e.to_string()))?,
+        target: Requested::parse(target).map_err(|e| wrong(words[2], e.to_string()))?,
+    };
+    Ok(Expectation {
+        span,
+        call,
+        verdict: verdict.text.to_owned(),
+        details: pairs,
+    })
+}
