@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Files of expectations: how a failed one and a misspelt one are shown.
+
+use bulkhead_policy::{Expectations, Rejected};
+
+use crate::world::{policy, shown};
+
+#[test]
+fn what_is_not_met_is_shown_with_the_rule_that_decided() {
+    let text = "\
+domain work AppVM default_dispvm=base tags=a,b uuid=11111111-1111-4111-8111-111111111111
+domain vault AppVM halted
+domain base AppVM template_for_dispvms internal
+work -> vault s deny
+work -> vault s allow target=work
+work -> vault s allow target=vault user=keys autostart=yes
+work -> @dispvm s allow
+work -> t ask targets=vault default_target=vault
+work -> u deny
+";
+    let policy = policy(
+        "s * work vault allow user=keys\nt * @tag:b vault ask default_target=vault\nt * @tag:b @default ask default_target=vault",
+    );
+    let expectations = Expectations::parse("t", text).unwrap();
+    assert_eq!(expectations.len(), 6);
+    let failed = Rejected {
+        diagnostics: expectations.check(&policy),
+        sources: expectations.sources().clone(),
+    };
+    insta::assert_snapshot!(shown(&failed), @r"
+    t:4:1: error: expected `deny`, the policy says `allow`
+      | work -> vault s deny
+      | ^^^^^^^^^^^^^^^^^^^^ 
+      note: decided by p:1: `s * work vault allow user=keys`
+    t:5:23: error: expected `target=work`, found `vault`
+      | work -> vault s allow target=work
+      |                       ^^^^^^^^^^^ 
+      note: decided by p:1: `s * work vault allow user=keys`
+    t:7:1: error: expected `allow`, the policy says `deny`
+      | work -> @dispvm s allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^ no rule allows the call
+      note: no rule decided
+    ");
+}
+
+#[test]
+fn lines_that_are_none_are_all_told() {
+    let text = "\
+domain work
+domain work AppVM halt
+work vault s deny
+work -> vault s denny
+work -> @anyvm s deny
+work -> vault s allow usr=x
+";
+    insta::assert_snapshot!(shown(&Expectations::parse("t", text).unwrap_err()), @r"
+    t:1:1: error: expected `domain NAME CLASS`
+      | domain work
+      | ^^^^^^ 
+    t:2:19: error: a domain has no property `halt`
+      | domain work AppVM halt
+      |                   ^^^^ 
+      help: did you mean `halted`?
+    t:3:1: error: expected `SOURCE -> TARGET SERVICE VERDICT`
+      | work vault s deny
+      | ^^^^^^^^^^^^^^^^^ 
+      note: a domain is declared by `domain NAME CLASS`
+    t:4:17: error: expected `allow`, `deny` or `ask`, found `denny`
+      | work -> vault s denny
+      |                 ^^^^^ 
+      help: did you mean `deny`?
+    t:5:9: error: `@anyvm` is not a target a call can ask for
+      | work -> @anyvm s deny
+      |         ^^^^^^ 
+    t:6:23: error: nothing can be expected of `usr`
+      | work -> vault s allow usr=x
+      |                       ^^^^^ 
+      help: did you mean `user`?
+    ");
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a call was decided as it was.
+
+use crate::world::{call, policy, system, told};
+
+fn explain(rules: &str, source: &str, target: &str, service: &str) -> String {
+    let policy = policy(rules);
+    let explanation = policy.explain(&system(), &call(source, target, service));
+    let mut text = format!("{}\n", told(explanation.verdict));
+    if let Some(target) = explanation.target {
+        text.push_str(&format!("target: {target}\n"));
+    }
+    for miss in explanation.nearest {
+        text.push_str(&format!(
+            "{} but for its {}: {}\n",
+            miss.rule.location, miss.field, miss.rule
+        ));
+    }
+    for remark in explanation.remarks {
+        text.push_str(&format!("remark: {remark}\n"));
+    }
+    text
+}
+
+const RULES: &str = "\
+qubes.Filecopy * work personal allow
+qubes.Filecopy * untrusted @anyvm deny
+qubes.Filecopy +x personal vault ask
+qubes.OpenInVM * @anyvm @dispvm allow
+";
+
+#[test]
+fn the_deciding_rule_is_named() {
+    insta::assert_snapshot!(explain(RULES, "work", "@dispvm", "qubes.OpenInVM"), @r"
+    allow @dispvm:disp-base
+    target: @dispvm
+    ");
+    insta::assert_snapshot!(explain(RULES, "untrusted", "work", "qubes.Filecopy"), @r"
+    deny: a rule denies the call (p:2)
+    target: work
+    remark: there is no domain `untrusted`
+    ");
+}
+
+#[test]
+fn a_denial_without_a_rule_names_what_came_near() {
+    insta::assert_snapshot!(explain(RULES, "work", "vault", "qubes.Filecopy+x"), @r"
+    deny: no rule allows the call
+    target: vault
+    p:1 but for its target: qubes.Filecopy * work personal allow
+    p:3 but for its source: qubes.Filecopy +x personal vault ask
+    p:2 but for its source: qubes.Filecopy * untrusted @anyvm deny
+    ");
+    insta::assert_snapshot!(explain(RULES, "personal", "vault", "qubes.Filecopy"), @r"
+    deny: no rule allows the call
+    target: vault
+    p:3 but for its argument: qubes.Filecopy +x personal vault ask
+    p:2 but for its source: qubes.Filecopy * untrusted @anyvm deny
+    ");
+    insta::assert_snapshot!(explain(RULES, "work", "personal", "qubes.FileCopy"), @r"
+    deny: no rule allows the call
+    target: personal
+    p:1 but for its service: qubes.Filecopy * work personal allow
+    remark: no rule is about the service `qubes.FileCopy`
+    ");
+}
+
+#[test]
+fn a_misspelt_target_is_remarked_on() {
+    insta::assert_snapshot!(explain(RULES, "work", "personl", "qubes.Filecopy"), @r"
+    deny: no rule allows the call
+    target: @default
+    p:1 but for its target: qubes.Filecopy * work personal allow
+    p:2 but for its source: qubes.Filecopy * untrusted @anyvm deny
+    remark: there is no domain `personl`, so policy sees `@default`; did you mean `personal`?
+    ");
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The language as its specification describes it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod deciding;
+mod diagnostics;
+mod differential;
+mod expectations;
+mod explaining;
+mod including;
+mod naive;
+mod world;
