@@ -51,6 +51,7 @@ impl Streams {
             .unwrap_or_else(|| io::stderr().is_terminal());
         Ok(Local {
             input: Some(input),
+            back: None,
             prefix: self.prefix,
             output: output.filtered(filter_output),
             errors: Sink::standard_error()?.filtered(filter_errors),

@@ -22,6 +22,8 @@ pub struct CallFailed(#[from] pub ChannelError);
 pub struct Local {
     /// Where the service's input comes from; `None` ends it at once.
     pub input: Option<OwnedFd>,
+    /// Another source of input: what a local program writes to its own input.
+    pub back: Option<OwnedFd>,
     /// What the service's input begins with.
     pub prefix: Vec<u8>,
     /// Where its output goes.
@@ -65,6 +67,7 @@ pub fn call(channel: Channel, local: Local) -> Result<Codes, CallFailed> {
     if let Err(error) = result {
         // The program behind the call ends with its streams.
         caller.local.input = None;
+        caller.local.back = None;
         caller.local.output.close();
         if let Some(mut process) = caller.local.process.take() {
             process.reap();
@@ -96,6 +99,7 @@ impl Caller {
             self.send();
             if let Some(remote) = self.end.code() {
                 self.local.input = None;
+                self.local.back = None;
                 self.local.output.end();
                 self.local.errors.end();
                 let flushed = !self.local.output.blocked() && !self.local.errors.blocked();
@@ -184,6 +188,7 @@ impl Caller {
     fn wait(&mut self) -> Result<(), ChannelError> {
         let Local {
             input,
+            back,
             output,
             errors,
             process,
@@ -191,6 +196,10 @@ impl Caller {
         } = &self.local;
         let wants_input = self.end.reads_input() && !self.channel.sending();
         let input = input
+            .as_ref()
+            .filter(|_| wants_input)
+            .map(|fd| (fd.as_fd(), Interest::Readable));
+        let back = back
             .as_ref()
             .filter(|_| wants_input)
             .map(|fd| (fd.as_fd(), Interest::Readable));
@@ -212,15 +221,22 @@ impl Caller {
         let entries = [
             Some((self.channel.fd(), Interest::Readable)),
             input,
+            back,
             output,
             errors,
             process,
         ];
-        let [vchan, input, output, _, process] = wait(entries, None).map_err(ChannelError::Wait)?;
+        let [vchan, input, back, output, _, process] =
+            wait(entries, None).map_err(ChannelError::Wait)?;
         if vchan.readable {
             self.channel.acknowledge()?;
         }
-        if input.readable && !self.send_input() {
+        // What was written back comes before the end of the input.
+        if back.readable {
+            if !send_input(&mut self.channel, &self.local.back) {
+                self.local.back = None;
+            }
+        } else if input.readable && !send_input(&mut self.channel, &self.local.input) {
             self.local.input = None;
             self.end.input_ended();
         }
@@ -235,12 +251,12 @@ impl Caller {
         }
         Ok(())
     }
+}
 
-    /// Sends what stands at the local input; false at its end.
-    fn send_input(&mut self) -> bool {
-        let Some(fd) = &self.local.input else {
-            return false;
-        };
-        self.channel.send_from(Stream::Stdin, fd).unwrap_or(false)
-    }
+/// Sends what stands at a local input; false at its end.
+fn send_input(channel: &mut Channel, source: &Option<OwnedFd>) -> bool {
+    let more = source
+        .as_ref()
+        .map(|fd| channel.send_from(Stream::Stdin, fd));
+    matches!(more, Some(Ok(true)))
 }

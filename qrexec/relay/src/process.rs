@@ -31,6 +31,9 @@ pub struct Program {
     pub input: Sink,
     /// Its standard output.
     pub output: OwnedFd,
+    /// What it writes to its standard input, which is a socket: some programs use one descriptor for
+    /// both directions. Counts as output.
+    pub back: OwnedFd,
     /// Its standard error, unless that goes elsewhere.
     pub errors: Option<PipeReader>,
 }
@@ -87,13 +90,16 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // What the program reads from its output, or writes to its input, is nobody's business.
-        crate::sink::end_of(&output);
+        // Nothing is to be read from its output.
+        output.shutdown(std::net::Shutdown::Write)?;
+        let back = OwnedFd::from(input.try_clone()?);
+        let input = Sink::owned(input.into())?;
         let output = OwnedFd::from(output);
         Ok(Self {
             process,
-            input: Sink::owned(input.into())?,
+            input,
             output,
+            back,
             errors,
         })
     }

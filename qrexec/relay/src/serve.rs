@@ -40,6 +40,8 @@ struct Service {
     process: Option<Running>,
     input: Sink,
     output: Option<OwnedFd>,
+    /// The input's other direction, which some programs write to.
+    back: Option<OwnedFd>,
     errors: Option<OwnedFd>,
 }
 
@@ -50,6 +52,7 @@ impl Service {
             process: None,
             input: Sink::nothing(),
             output: None,
+            back: None,
             errors: None,
         };
         match started {
@@ -57,6 +60,7 @@ impl Service {
                 process,
                 input,
                 output,
+                back,
                 errors,
             }) => {
                 let shape = if errors.is_some() {
@@ -69,6 +73,7 @@ impl Service {
                     process: Some(process),
                     input,
                     output: Some(output),
+                    back: Some(back),
                     errors,
                     ..bare(shape)
                 }
@@ -159,6 +164,7 @@ impl Service {
         let wanted = |stream| free && self.end.reads(stream);
         let errors = self.errors.as_ref().filter(|_| wanted(Stream::Stderr));
         let output = self.output.as_ref().filter(|_| wanted(Stream::Stdout));
+        let back = self.back.as_ref().filter(|_| wanted(Stream::Stdout));
         let input = match self.input.fd() {
             Some(fd) if self.input.blocked() => Some((fd, Interest::Writable)),
             Some(fd) if self.end.input_open() => Some((fd, Interest::Gone)),
@@ -168,12 +174,13 @@ impl Service {
             Some((channel.fd(), Interest::Readable)),
             errors.map(|fd| (fd.as_fd(), Interest::Readable)),
             output.map(|fd| (fd.as_fd(), Interest::Readable)),
+            back.map(|fd| (fd.as_fd(), Interest::Readable)),
             input,
             self.process
                 .as_ref()
                 .map(|process| (process.fd(), Interest::Readable)),
         ];
-        let [vchan, errors, output, input, process] =
+        let [vchan, errors, output, back, input, process] =
             wait(entries, None).map_err(ChannelError::Wait)?;
         if vchan.readable {
             channel.acknowledge()?;
@@ -181,7 +188,10 @@ impl Service {
         if errors.readable {
             self.read(Stream::Stderr, channel)?;
         }
-        if output.readable {
+        // What was written back comes before the end of the output.
+        if back.readable {
+            self.read_back(channel)?;
+        } else if output.readable {
             self.read(Stream::Stdout, channel)?;
         }
         if input.gone && !input.writable {
@@ -212,6 +222,20 @@ impl Service {
         if !more {
             *source = None;
             self.end.end_output(stream);
+        }
+        channel.flush()
+    }
+
+    fn read_back(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+        if channel.sending() {
+            return Ok(());
+        }
+        let more = self
+            .back
+            .as_ref()
+            .is_some_and(|fd| channel.send_from(Stream::Stdout, fd).unwrap_or(false));
+        if !more {
+            self.back = None;
         }
         channel.flush()
     }

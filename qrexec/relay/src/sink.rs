@@ -3,12 +3,11 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{MsgFlags, send, shutdown};
+use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{dup2_stdout, write};
 use qrexec_protocol::sanitize::terminal_output;
@@ -167,7 +166,7 @@ impl Sink {
         let Some(fd) = self.fd.take() else { return };
         match &self.kind {
             // A peer that has gone already needs no shutdown.
-            Kind::Socket => drop(shutdown(fd.as_raw_fd(), nix::sys::socket::Shutdown::Write)),
+            Kind::Socket => drop(shutdown(fd.as_raw_fd(), Shutdown::Write)),
             Kind::Pipe(Some(flags)) => drop(fcntl(&fd, FcntlArg::F_SETFL(*flags))),
             _ => {}
         }
@@ -214,9 +213,4 @@ impl Drop for Sink {
 /// Sends the one line that a socket service gets before any data.
 pub(crate) fn write_all(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     File::from(fd.try_clone()?).write_all(bytes)
-}
-
-/// Tells the peer of a socket that nothing more comes.
-pub(crate) fn end_of(socket: &std::os::unix::net::UnixStream) {
-    let _ = socket.shutdown(Shutdown::Write);
 }

@@ -197,6 +197,7 @@ fn local(arguments: &Arguments) -> anyhow::Result<Local> {
     drop(saved);
     Ok(Local {
         input: Some(program.output),
+        back: Some(program.back),
         prefix,
         output: program.input,
         errors: Sink::standard_error()?.filtered(filter_errors.unwrap_or(false)),

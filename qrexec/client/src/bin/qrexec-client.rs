@@ -288,6 +288,7 @@ fn local(arguments: &Arguments) -> anyhow::Result<Local> {
     if arguments.just_exec {
         return Ok(Local {
             input: None,
+            back: None,
             prefix: Vec::new(),
             output: Sink::nothing(),
             errors: Sink::nothing(),
@@ -311,6 +312,7 @@ fn local(arguments: &Arguments) -> anyhow::Result<Local> {
     let program = Program::start(&mut command, false).context("cannot start the local command")?;
     Ok(Local {
         input: Some(program.output),
+        back: Some(program.back),
         prefix,
         output: program.input,
         errors: Sink::standard_error()?.filtered(filter_errors.unwrap_or(false)),

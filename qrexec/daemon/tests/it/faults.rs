@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Peers that die, lie and flood.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+use bulkhead_types::{DomId, Port};
+use bulkhead_vchan::{RingSizes, Vchan};
+use qrexec_protocol::frame::{Kind, frame, hello};
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
+
+use crate::fixture::{Fixture, finish, wait_ready};
+
+/// Starts a call and waits until its service has said something.
+fn under_way(command: &mut Command) -> Child {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "started\n");
+    child
+}
+
+#[test]
+fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    let ready = fixture.domain(2, "personal");
+    fixture.service("test.Long", "echo started; exec cat");
+    let calls = [
+        under_way(&mut fixture.from_dom0("personal", "QUBESRPC test.Long dom0")),
+        under_way(&mut fixture.from_domain(1, "personal", "test.Long")),
+    ];
+    fixture.kill("agent 2");
+    for call in calls {
+        let output = call.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(255), "{stderr}");
+        assert!(
+            stderr.contains("failed\ncaused by: the call was cut off"),
+            "{stderr}"
+        );
+    }
+    fixture.start_agent(2);
+    wait_ready(&ready);
+    assert_eq!(
+        finish(&mut fixture.from_dom0("personal", "exit 3"), b"").code,
+        Some(3)
+    );
+}
+
+#[test]
+fn a_killed_daemon_leaves_running_calls_alone_and_its_successor_takes_new_ones() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Long", "echo started; cat");
+    let mut call = under_way(&mut fixture.from_domain(1, "personal", "test.Long"));
+    fixture.kill("daemon 2");
+    wait_ready(&fixture.start_daemon(2, "personal"));
+    assert_eq!(
+        finish(&mut fixture.from_dom0("personal", "exit 3"), b"").code,
+        Some(3)
+    );
+    drop(call.stdin.take());
+    assert_eq!(call.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_killed_caller_ends_the_service() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    let fifo = fixture.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // The service holds the pipe until its input ends.
+    fixture.service(
+        "test.Hold",
+        &format!(
+            "exec 3>{}; echo started; cat >/dev/null; echo ended >&3",
+            fifo.display()
+        ),
+    );
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::read_to_string(fifo).unwrap()
+    });
+    let mut call = under_way(&mut fixture.from_dom0("work", "QUBESRPC test.Hold dom0"));
+    call.kill().unwrap();
+    call.wait().unwrap();
+    assert_eq!(reader.join().unwrap(), "ended\n");
+}
+
+/// An agent of the test's own making.
+fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
+    fixture
+        .endpoints(id)
+        .serve(DomId::DOM0, Port::QREXEC, RingSizes::both(4096))
+        .unwrap()
+}
+
+/// Waits until the daemon has hung up on us.
+fn hung_up(vchan: &mut Vchan) {
+    let mut bytes = [0; 4096];
+    loop {
+        match vchan.read(&mut bytes) {
+            Ok(0) => drop(vchan.wait(None).unwrap()),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_sends_garbage_loses_its_session_and_nothing_else_notices() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    let ready = fixture.start_daemon(2, "evil");
+    let trigger =
+        |service: &str| UntrustedTrigger::new("", "work", &RequestId::numbered(1), service);
+    let greeted = |bytes: Vec<u8>| [hello(Version::V4), bytes].concat();
+    let cases: Vec<(bool, Vec<u8>)> = vec![
+        (false, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        (false, frame(Kind::Hello, &[&1u32.to_le_bytes()])),
+        (false, trigger("test.True").encode(Version::V4).unwrap()),
+        (true, greeted(vec![0xff; 64])),
+        (true, greeted(frame(Kind::TriggerV4, &[&[b'a'; 160]]))),
+        (true, greeted(frame(Kind::TriggerV2, &[&[0; 128]]))),
+        (true, greeted(frame(Kind::ExecCmdline, &[&[0; 12]]))),
+        (
+            true,
+            greeted(frame(Kind::ConnectionTerminated, &[&[0xff; 8]])),
+        ),
+    ];
+    for (greets, bytes) in cases {
+        let mut agent = fake_agent(&fixture, 2);
+        agent.write_all_blocking(&bytes, None).unwrap();
+        if greets {
+            wait_ready(&ready);
+        }
+        hung_up(&mut agent);
+    }
+    assert_eq!(
+        finish(&mut fixture.from_dom0("work", "exit 3"), b"").code,
+        Some(3)
+    );
+    fixture.start_agent(2);
+    wait_ready(&ready);
+    assert_eq!(
+        finish(&mut fixture.from_dom0("evil", "exit 4"), b"").code,
+        Some(4)
+    );
+}
+
+#[test]
+fn an_agent_that_floods_and_never_reads_costs_only_itself() {
+    let fixture = Fixture::without_policy();
+    let ready = fixture.start_daemon(2, "evil");
+    let mut agent = fake_agent(&fixture, 2);
+    agent.write_all_blocking(&hello(Version::V4), None).unwrap();
+    wait_ready(&ready);
+    // Requests that can only be refused, until the daemon no longer listens because nobody takes its
+    // answers.
+    let bad = UntrustedTrigger::new("", "work", &RequestId::numbered(1), "+")
+        .encode(Version::V4)
+        .unwrap();
+    let soon = std::time::Duration::from_millis(300);
+    let mut sent = 0;
+    while agent
+        .write_all_blocking(&bad, Some(std::time::Instant::now() + soon))
+        .is_ok()
+    {
+        sent += 1;
+        assert!(sent < 100_000, "the daemon takes everything");
+    }
+    // It still answers dom0: the client is heard when the agent reads again.
+    fixture.domain(1, "work");
+    assert_eq!(
+        finish(&mut fixture.from_dom0("work", "exit 3"), b"").code,
+        Some(3)
+    );
+    drop(agent);
+    fixture.start_agent(2);
+    wait_ready(&ready);
+    assert_eq!(
+        finish(&mut fixture.from_dom0("evil", "exit 4"), b"").code,
+        Some(4)
+    );
+}
+
+#[test]
+fn an_agent_of_version_two_is_served_in_its_own_words() {
+    let fixture = Fixture::new();
+    let ready = fixture.start_daemon(2, "old");
+    let mut agent = fake_agent(&fixture, 2);
+    agent.write_all_blocking(&hello(Version::V2), None).unwrap();
+    wait_ready(&ready);
+    let mut answer = [0; 12];
+    agent.read_exact_blocking(&mut answer, None).unwrap();
+    assert_eq!(answer.to_vec(), hello(Version::V2));
+    let trigger = UntrustedTrigger::new("", "nobody", &RequestId::numbered(9), "test.True");
+    agent
+        .write_all_blocking(&trigger.encode(Version::V2).unwrap(), None)
+        .unwrap();
+    let mut refused = [0; 40];
+    agent.read_exact_blocking(&mut refused, None).unwrap();
+    assert_eq!(
+        refused.to_vec(),
+        frame(Kind::ServiceRefused, &[&RequestId::numbered(9).field()])
+    );
+}
+
+#[test]
+fn local_programs_that_talk_nonsense_to_the_agent_are_dropped() {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    let mut silent: Vec<UnixStream> = Vec::new();
+    for bytes in [
+        &b""[..],
+        b"\x13\x02\0\0",
+        b"\x13\x02\0\0\xff\xff\xff\xff",
+        &[0xff; 200],
+    ] {
+        let mut stream = UnixStream::connect(fixture.path().join("agent.1")).unwrap();
+        stream.write_all(bytes).unwrap();
+        if bytes.len() >= 8 {
+            let mut rest = Vec::new();
+            // Dropped; whether it reads as an end or as a reset does not matter.
+            let _ = stream.read_to_end(&mut rest);
+            assert!(rest.is_empty());
+        } else {
+            silent.push(stream);
+        }
+    }
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        Some(0)
+    );
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! dom0 and a few domains in one folder.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use bulkhead_admin::{Exception, Reply, Request};
+use bulkhead_types::{DomId, Layout};
+use bulkhead_vchan::{Endpoints, Transport};
+use nix::unistd::{Uid, User};
+
+/// What policy answers to a question, whose lines are given.
+pub type Policy = dyn Fn(&HashMap<String, String>) -> String + Send + Sync;
+/// What the domain manager answers.
+pub type Manager = dyn Fn(&Request) -> Reply + Send + Sync;
+
+/// A machine whose processes end with it.
+pub struct Fixture {
+    dir: tempfile::TempDir,
+    running: Mutex<HashMap<String, Child>>,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+#[must_use = "look at the exit code or the output"]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Outcome {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+}
+
+/// Runs a command with this input to its end.
+pub fn finish(command: &mut Command, input: &[u8]) -> Outcome {
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = thread::scope(|scope| {
+        // Whoever does not read its input may leave it.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output().unwrap()
+    });
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Outcome {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr,
+    }
+}
+
+/// The user that runs the tests, and with them everything else.
+pub fn user() -> String {
+    User::from_uid(Uid::effective()).unwrap().unwrap().name
+}
+
+fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_qrexec-daemon")).with_file_name(name);
+    assert!(
+        path.exists(),
+        "{} is missing; run: cargo build --workspace --bins",
+        path.display()
+    );
+    path
+}
+
+pub fn allow(question: &HashMap<String, String>) -> String {
+    let target = &question["intended_target"];
+    format!(
+        "user=DEFAULT\nresult=allow\ntarget={target}\nautostart=True\nrequested_target={target}\n"
+    )
+}
+
+impl Fixture {
+    /// A machine whose policy allows everything.
+    pub fn new() -> Arc<Self> {
+        let fixture = Self::without_policy();
+        fixture.policy(Box::new(allow));
+        fixture
+    }
+
+    pub fn without_policy() -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Self {
+            dir,
+            running: Mutex::default(),
+        };
+        for place in [
+            fixture.services(),
+            fixture.layout().local_vchan_dir(),
+            fixture.layout().qrexec_dir(),
+        ] {
+            fs::create_dir_all(place).unwrap();
+        }
+        Arc::new(fixture)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn layout(&self) -> Layout {
+        Layout::below(self.path())
+    }
+
+    fn services(&self) -> PathBuf {
+        self.path().join("services")
+    }
+
+    /// Puts a service in place, the same for dom0 and all domains.
+    pub fn service(&self, name: &str, script: &str) {
+        let path = self.services().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn command(&self, name: &str, id: u32) -> Command {
+        let mut command = Command::new(program(name));
+        command
+            .env("BULKHEAD_ROOT", self.path())
+            .env(
+                "BULKHEAD_VCHAN",
+                format!("local:{}", self.layout().local_vchan_dir().display()),
+            )
+            .env("VCHAN_DOMAIN", id.to_string())
+            .env("QREXEC_SERVICE_PATH", self.services())
+            .env("QUBES_RPC_CONFIG_PATH", self.path().join("config"))
+            .env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    /// The test's own door to the channels of a domain.
+    pub fn endpoints(&self, id: u32) -> Endpoints {
+        let transport = Transport::Local(self.layout().local_vchan_dir());
+        Endpoints::new(transport, DomId::new(id).unwrap()).unwrap()
+    }
+
+    fn agent_socket(&self, id: u32) -> PathBuf {
+        self.path().join(format!("agent.{id}"))
+    }
+
+    pub fn start_agent(&self, id: u32) {
+        let mut command = self.command("qrexec-agent", id);
+        self.keep(
+            format!("agent {id}"),
+            command.arg("-a").arg(self.agent_socket(id)),
+        );
+    }
+
+    /// Starts a daemon; what is returned says each time that its agent has come.
+    pub fn start_daemon(&self, id: u32, name: &str) -> UnixDatagram {
+        let notify = self.path().join(format!("notify.{id}"));
+        let _ = fs::remove_file(&notify);
+        let ready = UnixDatagram::bind(&notify).unwrap();
+        let mut command = self.command("qrexec-daemon", 0);
+        let uuid = format!("--uuid=c0ffee00-1234-4abc-8def-{id:012}");
+        command.args(["--direct", &uuid, &id.to_string(), name, &user()]);
+        self.keep(
+            format!("daemon {id}"),
+            command.env("NOTIFY_SOCKET", &notify),
+        );
+        ready
+    }
+
+    /// Starts a domain and waits until it takes calls.
+    pub fn domain(&self, id: u32, name: &str) -> UnixDatagram {
+        self.start_agent(id);
+        let ready = self.start_daemon(id, name);
+        wait_ready(&ready);
+        ready
+    }
+
+    fn keep(&self, name: String, command: &mut Command) {
+        let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        if let Some(mut old) = self.running.lock().unwrap().insert(name, child) {
+            let _ = old.kill();
+            let _ = old.wait();
+        }
+    }
+
+    /// Kills a process as if by `kill -9`.
+    pub fn kill(&self, name: &str) {
+        let mut child = self.running.lock().unwrap().remove(name).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap()
+    }
+
+    /// A call from dom0: `command` is USER:COMMAND without the user.
+    pub fn from_dom0(&self, domain: &str, command: &str) -> Command {
+        let mut client = self.command("qrexec-client", 0);
+        client.args(["-d", domain, &format!("{}:{command}", user())]);
+        client
+    }
+
+    /// A call from a domain.
+    pub fn from_domain(&self, id: u32, target: &str, service: &str) -> Command {
+        let mut client = self.command("qrexec-client-vm", id);
+        client
+            .arg("-a")
+            .arg(self.agent_socket(id))
+            .args([target, service]);
+        client
+    }
+
+    /// Lets policy answer with `answer` from now on.
+    pub fn policy(&self, answer: Box<Policy>) {
+        let path = self.layout().policy_socket();
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(path).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+                let lines = lines.take_while(|line| !line.is_empty());
+                let question = lines.filter_map(|line| {
+                    line.split_once('=')
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                });
+                let text = answer(&question.collect());
+                let _ = stream.write_all(text.as_bytes());
+            }
+        });
+    }
+
+    /// Plays the domain manager from now on.
+    pub fn manager(&self, answer: Box<Manager>) {
+        let listener = UnixListener::bind(self.layout().admin_socket()).unwrap();
+        let answer: Arc<Manager> = Arc::from(answer);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answer) = (stream.unwrap(), Arc::clone(&answer));
+                thread::spawn(move || {
+                    let mut bytes = Vec::new();
+                    stream.read_to_end(&mut bytes).unwrap();
+                    let reply = answer(&Request::decode(&bytes).unwrap());
+                    stream.write_all(&reply.encode()).unwrap();
+                });
+            }
+        });
+    }
+}
+
+pub fn wait_ready(ready: &UnixDatagram) {
+    let mut word = [0; 32];
+    let len = ready.recv(&mut word).unwrap();
+    assert_eq!(&word[..len].trim_ascii(), b"READY=1");
+}
+
+pub fn no_such_domain() -> Reply {
+    Reply::Exception(Exception {
+        kind: "QubesVMNotFoundError".into(),
+        message: "no such domain".into(),
+    })
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        for (_, mut child) in self.running.get_mut().unwrap().drain() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The real daemon, agents and clients over the local transport, with policy and domain manager played
+//! by the tests.
+//!
+//! The other packages' programs have to be there: `cargo build --workspace --bins`.
+#![allow(missing_docs)]
+
+mod calls;
+mod disposables;
+mod faults;
+mod fixture;
+mod refusals;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Calls that come to nothing, and how that is said.
+
+use crate::fixture::{Fixture, allow, finish};
+
+#[test]
+fn a_refused_caller_learns_service_and_target_and_nothing_of_the_policy() {
+    let fixture = Fixture::without_policy();
+    fixture.policy(Box::new(|_| {
+        "result=deny\nreason=no rule allows it\nrule=30-user.policy:3\n".into()
+    }));
+    fixture.domain(1, "untrusted");
+    let outcome = finish(&mut fixture.from_domain(1, "work", "qubes.Filecopy"), b"");
+    assert_eq!((outcome.code, outcome.text()), (Some(126), ""));
+    assert_eq!(
+        outcome.stderr,
+        "Request refused\nerror: the call of qubes.Filecopy in work was refused\n"
+    );
+    let log = fixture.log("daemon 1");
+    assert!(
+        log.contains("qubes.Filecopy to work: denied: no rule allows it (30-user.policy:3)"),
+        "{log}"
+    );
+}
+
+#[test]
+fn no_policy_daemon_means_refused() {
+    let fixture = Fixture::without_policy();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        Some(126)
+    );
+    fixture.policy(Box::new(|_| "what?".into()));
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        Some(126)
+    );
+    fixture.policy(Box::new(|_| String::new()));
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        Some(126)
+    );
+    fixture.policy(Box::new(allow));
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        Some(0)
+    );
+}
+
+#[test]
+fn a_missing_service_has_its_own_code() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Interpreter", "");
+    std::fs::write(
+        fixture.path().join("services/test.Interpreter"),
+        "#!/no/such/shell\n",
+    )
+    .unwrap();
+    for mut command in [
+        fixture.from_domain(1, "personal", "test.None"),
+        fixture.from_domain(1, "dom0", "test.None"),
+        fixture.from_dom0("work", "QUBESRPC test.None dom0"),
+        fixture.from_dom0("work", "QUBESRPC test.Interpreter dom0"),
+    ] {
+        assert_eq!(finish(&mut command, b"").code, Some(127));
+    }
+}
+
+#[test]
+fn a_domain_that_is_not_there_is_refused() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    assert_eq!(
+        finish(&mut fixture.from_domain(1, "nobody", "test.True"), b"").code,
+        Some(126)
+    );
+    let outcome = finish(&mut fixture.from_dom0("nobody", "true"), b"");
+    assert_eq!(outcome.code, Some(125));
+    assert!(
+        outcome
+            .stderr
+            .starts_with("error: cannot call nobody: is it running?\n"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn arguments_of_every_size_leave_both_daemons_alive() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Size", r"printf %s ${#1}");
+    for size in [
+        0, 1, 63, 255, 3000, 3900, 4050, 4096, 4200, 5000, 20_000, 64_000,
+    ] {
+        let service = format!("test.Size+{}", "a".repeat(size));
+        let outcome = finish(&mut fixture.from_domain(1, "personal", &service), b"");
+        match outcome.code {
+            Some(0) => assert_eq!(
+                outcome.text(),
+                if size == 0 {
+                    "0".into()
+                } else {
+                    size.to_string()
+                }
+            ),
+            code => assert!(
+                code == Some(126) && size > 3800,
+                "{size}: {code:?} {}",
+                outcome.stderr
+            ),
+        }
+        let direct = finish(
+            &mut fixture.from_dom0("personal", &format!("QUBESRPC {service} dom0")),
+            b"",
+        );
+        assert!(
+            direct.code == Some(0) || (direct.code == Some(125) && size > 3800),
+            "{size}: {direct:?}"
+        );
+    }
+    let small = finish(
+        &mut fixture.from_domain(1, "personal", "test.Size+abc"),
+        b"",
+    );
+    assert_eq!((small.code, small.text()), (Some(0), "3"));
+    let back = finish(&mut fixture.from_domain(2, "work", "test.Size+abc"), b"");
+    assert_eq!((back.code, back.text()), (Some(0), "3"));
+}
+
+#[test]
+fn an_agent_without_rights_runs_nothing_for_others() {
+    if nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    let mut command = fixture.from_dom0("work", "true");
+    let outcome = finish(command.args(["-d", "work", "nobody:true"]), b"");
+    assert_eq!(outcome.code, Some(125));
+}
