@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
 use bulkhead_types::{DomId, Port};
-use bulkhead_vchan::{RingSizes, Vchan};
+use bulkhead_vchan::{RingSizes, State, Vchan};
 use qrexec_protocol::frame::{Kind, frame, hello};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
@@ -97,12 +97,17 @@ fn a_killed_caller_ends_the_service() {
     assert_eq!(reader.join().unwrap(), "ended\n");
 }
 
-/// An agent of the test's own making.
+/// An agent of the test's own making, to which the daemon has come.
 fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
-    fixture
+    let sizes = RingSizes::both(4096);
+    let mut vchan = fixture
         .endpoints(id)
-        .serve(DomId::DOM0, Port::QREXEC, RingSizes::both(4096))
-        .unwrap()
+        .serve(DomId::DOM0, Port::QREXEC, sizes)
+        .unwrap();
+    while vchan.state() == State::Waiting {
+        vchan.wait(None).unwrap();
+    }
+    vchan
 }
 
 /// Waits until the daemon has hung up on us.
