@@ -54,5 +54,7 @@ fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        // Not of a guest: what the back end itself remembers.
+        .filter(|name| !name.starts_with('.'))
         .collect()
 }

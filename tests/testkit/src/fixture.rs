@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The guests' files in a checkout.
 const GUEST_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../templates/guest");
 
+/// The policy that every installation is shipped with.
+const DEFAULT_POLICY: &str = include_str!("../../../policies/defaults/90-default.policy");
+
 /// What a fixture has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixtureOptions {
@@ -36,7 +39,7 @@ pub struct FixtureOptions {
     pub desktop: bool,
     /// Lines for the settings file, besides the back end, the programs and the display.
     pub settings: String,
-    /// Policy files: name and text.
+    /// Policy files besides the one that is shipped: name and text.
     pub policies: Vec<(String, String)>,
     /// Programs that replace ours of the same name, such as one that never answers.
     pub replaced: Vec<(String, PathBuf)>,
@@ -144,6 +147,7 @@ impl Fixture {
         let [_, policies] = self.layout.policy_dirs();
         fs::create_dir_all(&policies)?;
         fs::write(self.layout.settings_file(), settings)?;
+        fs::write(policies.join("90-default.policy"), DEFAULT_POLICY)?;
         for (name, text) in &options.policies {
             fs::write(policies.join(name), text)?;
         }

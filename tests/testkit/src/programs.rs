@@ -24,11 +24,11 @@ pub struct MissingProgram {
 
 impl Programs {
     /// The programs built with the same profile as the running test: they lie beside it, or
-    /// one folder up when the test lies in `deps`.
+    /// one folder up when it is a test or an example.
     pub fn beside_this_test() -> Self {
         let own = env::current_exe().unwrap_or_default();
         let mut folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        if folder.ends_with("deps") {
+        if folder.ends_with("deps") || folder.ends_with("examples") {
             folder.pop();
         }
         Self { folder }

@@ -109,6 +109,8 @@ impl Arguments {
             ("HOME", "/home/user"),
             ("USER", USER),
             ("LOGNAME", USER),
+            // Where the session serves; services are started with what their agent has.
+            ("DISPLAY", ":0"),
             ("SHELL", "/bin/sh"),
             ("LANG", "C.UTF-8"),
             ("BULKHEAD_VCHAN", &format!("local:{VCHANS}")),

@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 
-use super::domains::{DENYING_LINE, POLICY_FILE};
+use super::domains::{POLICY_FILE, denying_line};
 use super::stage::{Stage, expect_success};
 
 /// Refused by policy, as qrexec's clients report it.
@@ -34,7 +34,7 @@ pub(super) fn refused(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         "work",
         "qubes.Filecopy",
     ])?;
-    let place = format!("{POLICY_FILE}:{DENYING_LINE}");
+    let place = format!("{POLICY_FILE}:{}", denying_line());
     ensure!(
         explained.contains(&place) && explained.contains("deny"),
         "expected the denying rule and `{place}`, found {explained}"

@@ -17,16 +17,18 @@ pub(super) const DOMAINS: [(&str, Label); 4] = [
     (DISPOSABLE_BASE, Label::Red),
 ];
 
-/// What the story's user allows and forbids, above everything that is shipped.
-const POLICY: &str = "\
-# The story: untrusted files are looked at in disposables, and nothing leaves `untrusted`.
-qubes.OpenInVM  *  untrusted  @dispvm   allow
-qubes.Filecopy  *  untrusted  @anyvm    deny
-qubes.Filecopy  *  work       personal  allow
-";
-pub(super) const POLICY_FILE: &str = "10-story.policy";
-/// The line that forbids copying from `untrusted`, counted from 1.
-pub(super) const DENYING_LINE: usize = 3;
+/// The rules of the story's user: an example that is shipped.
+const POLICY: &str = include_str!("../../../../policies/defaults/examples/30-user.policy");
+pub(super) const POLICY_FILE: &str = "30-user.policy";
+
+/// The line of the policy file that forbids copying from `untrusted`, counted from 1.
+pub(super) fn denying_line() -> usize {
+    let words = ["qubes.Filecopy", "*", "untrusted", "@anyvm", "deny"];
+    let found = POLICY
+        .lines()
+        .position(|line| line.split_whitespace().eq(words));
+    found.map_or(0, |line| line + 1)
+}
 
 pub(super) fn exist(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let script = format!("cat > \"${{BULKHEAD_ROOT:-}}/etc/bulkhead/policy.d/{POLICY_FILE}\"");
