@@ -2,12 +2,13 @@
 //! The domains that are ours, and the end of each.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bulkhead_types::{DomId, DomainName};
 use bulkhead_xen::xl::{Listed, RunState, Xl, XlError};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::deaths::{Announcer, Deaths};
 use crate::spec::{Death, GuestState, RunningGuest};
@@ -41,6 +42,7 @@ impl Guests {
 
     /// Takes over the domains that an earlier manager made.
     pub(super) fn adopt(&self) -> Result<(), XlError> {
+        self.wait_for_creations();
         let listed = self.xl.list()?;
         for domain in listed {
             if let Some(name) = self.our_name(&domain) {
@@ -48,6 +50,17 @@ impl Guests {
             }
         }
         Ok(())
+    }
+
+    /// Waits for domains that a manager was creating when it was killed: `xl` is not killed
+    /// with it, and holds a lock on the configuration until the domain is there or has failed.
+    fn wait_for_creations(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for file in entries.filter_map(|entry| File::open(entry.path()).ok()) {
+            if let Err((_, error)) = Flock::lock(file, FlockArg::LockShared) {
+                tracing::warn!("a domain under creation is not waited for: {error}");
+            }
+        }
     }
 
     fn our_name(&self, domain: &Listed) -> Option<DomainName> {

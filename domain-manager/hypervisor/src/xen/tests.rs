@@ -21,6 +21,8 @@ cd "$(dirname "$0")/domains" || exit 9
 fail() { echo "$1" >&2; exit 1; }
 case $1 in
 create)
+    # A test may hold the creation up.
+    [ -p ../gate ] && { echo > ../waiting; read -r < ../gate; }
     [ -f ../refusal ] && fail "$(cat ../refusal)"
     name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$5")
     id=$(($(cat ../last) + 1)); echo $id > ../last
@@ -161,6 +163,29 @@ fn a_domain_that_an_operator_destroyed_is_noticed() {
     machine.xen.destroy(other).unwrap();
     machine.releases.send(()).unwrap();
     assert_eq!(deaths.next_within(PATIENCE).unwrap().domid, other);
+}
+
+#[test]
+fn a_domain_that_is_being_created_when_the_manager_is_killed_is_waited_for() {
+    let mut machine = Machine::new();
+    let pipe = |name: &str| {
+        let path = machine.folder.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    };
+    let (gate, waiting) = (pipe("gate"), pipe("waiting"));
+    // The manager that is killed: its `xl` goes on without it.
+    let killed = {
+        let (xen, _) = open(machine.folder.path());
+        let guest = machine.guest("work");
+        thread::spawn(move || xen.create(&guest).map(drop))
+    };
+    fs::read_to_string(&waiting).unwrap();
+    let opener = thread::spawn(move || fs::write(gate, "go\n"));
+    machine.reopen();
+    assert_eq!(machine.xen.list().unwrap()[0].name.as_str(), "work");
+    opener.join().unwrap().unwrap();
+    killed.join().unwrap().unwrap();
 }
 
 #[test]

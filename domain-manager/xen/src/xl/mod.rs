@@ -49,6 +49,9 @@ impl Xl {
     /// The configuration is written to `file` (mode 0600, replacing what is there) and stays
     /// there, so that an operator can read or repeat it. No process stays behind: watch
     /// `@releaseDomain` to learn of the domain's end.
+    ///
+    /// `xl` goes on if the caller is killed meanwhile. Until it is through, it holds a lock
+    /// on `file` (flock(2)), so that the next one can wait for what becomes of it.
     pub fn create(&self, config: &DomainConfig, file: &Path) -> Result<DomId, XlError> {
         let unwritable = |source| XlError::ConfigFile {
             file: file.to_owned(),
@@ -61,13 +64,16 @@ impl Xl {
             .write_all(config.to_string().as_bytes())
             .map_err(unwritable)?;
         drop(written);
-        self.run(&[
-            "create".as_ref(),
-            "-q".as_ref(),
-            "-p".as_ref(),
-            "-e".as_ref(),
+        self.run_locked(
             file,
-        ])?;
+            &[
+                "create".as_ref(),
+                "-q".as_ref(),
+                "-p".as_ref(),
+                "-e".as_ref(),
+                file,
+            ],
+        )?;
         self.id_of(&config.name)
     }
 
@@ -125,7 +131,18 @@ impl Xl {
 
     /// Runs `xl` and returns what it printed.
     fn run(&self, arguments: &[&Path]) -> Result<String, XlError> {
-        let output = Command::new(&self.program)
+        self.run_as(Command::new(&self.program), arguments)
+    }
+
+    /// Runs `xl` with a lock that it inherits, and that goes with it.
+    fn run_locked(&self, file: &Path, arguments: &[&Path]) -> Result<String, XlError> {
+        let mut flock = Command::new("flock");
+        flock.arg(file).arg(&self.program);
+        self.run_as(flock, arguments)
+    }
+
+    fn run_as(&self, mut command: Command, arguments: &[&Path]) -> Result<String, XlError> {
+        let output = command
             .args(arguments)
             // Messages are recognised by their English words.
             .env("LC_ALL", "C")
