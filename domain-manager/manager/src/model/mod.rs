@@ -157,13 +157,20 @@ impl Model {
         let mut users: Vec<String> = globals
             .map(|(global, _)| format!("{} of the system", global.name()))
             .collect();
+        let mut domains = Vec::new();
         for (user, property) in self.users.get(uuid).into_iter().flatten() {
             if user != uuid
                 && let Some(name) = self.name_of(user)
             {
-                users.push(format!("{property} of {name}"));
+                domains.push((name, property));
             }
         }
+        domains.sort();
+        users.extend(
+            domains
+                .iter()
+                .map(|(name, property)| format!("{property} of {name}")),
+        );
         users
     }
 

@@ -236,7 +236,7 @@ impl Manager {
     }
 }
 
-fn refuse_dom0(class: Class) -> Result<(), Failure> {
+pub(super) fn refuse_dom0(class: Class) -> Result<(), Failure> {
     match class {
         Class::AdminVM => Err(Failure::BadArgument(
             "dom0 is this machine; that is not done here".to_owned(),
