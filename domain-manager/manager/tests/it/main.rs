@@ -6,6 +6,8 @@
 //! instant while its guests and volumes, which are files, stay. The qrexec daemons are
 //! processes as well: again this binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
+
 mod crashes;
 mod fake;
 mod fixture;

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The command as a person meets it: what it prints, and its exit code.
+//!
+//! The domain manager is a socket with prepared answers; policy is real and offline.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
+
+mod fixture;
+mod help;
+mod messages;
+mod policy;
