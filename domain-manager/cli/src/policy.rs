@@ -157,7 +157,7 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
         }
         let (rules, files) = (policy.rules().len(), policy.sources().files().count());
         print(&format!(
-            "The policy is valid: {rules} rules in {files} files.\n"
+            "The policy is valid; rules: {rules}, files: {files}.\n"
         ))?;
     } else if let Some(rejected) = rejected {
         return Err(invalid(&rejected));

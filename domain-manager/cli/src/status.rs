@@ -74,10 +74,13 @@ fn look(client: &Client) -> Everything {
         }
     };
     let (policy, policy_valid) = match load_policy(&Directory::of(client.layout())) {
-        Ok(policy) => (format!("valid, {} rules", policy.rules().len()), true),
+        Ok(policy) => (format!("valid; rules: {}", policy.rules().len()), true),
         Err(rejected) => {
             problems.push("the policy has errors; `bulkhead policy check` shows them".to_owned());
-            (format!("{} errors", rejected.errors()), false)
+            (
+                format!("cannot go live; errors: {}", rejected.errors()),
+                false,
+            )
         }
     };
     Everything {

@@ -80,7 +80,8 @@ impl Fixture {
             .unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
         for line in String::from_utf8(output.stderr).unwrap().lines() {
-            text.push_str(&format!("! {line}\n"));
+            text.push_str(format!("! {line}").trim_end());
+            text.push('\n');
         }
         if !output.status.success() {
             text.push_str(&format!("[exit code {}]\n", output.status.code().unwrap()));
