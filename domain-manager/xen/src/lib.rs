@@ -15,6 +15,16 @@
 //! Invariants: a mapping or a port never outlives its owner; nothing typed here can make `xl`
 //! read more than one value out of it.
 
+pub mod evtchn;
+pub mod gntalloc;
+pub mod gntdev;
+mod grant;
+mod ioctl;
 mod poll;
 pub mod store;
 pub mod xl;
+
+pub use grant::OnUnmap;
+
+#[cfg(test)]
+mod headers;

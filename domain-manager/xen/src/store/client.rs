@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bulkhead_types::DomId;
+
 use super::events::Events;
 use super::wire::{self, Decoder, Message};
 use super::{Permissions, Refusal, Store, StoreError, Tx, WatchEvent, WatchId, path};
@@ -340,6 +342,19 @@ impl Store for XenStore {
             &[&path, &watch.0.to_string()],
         )
         .map(drop)
+    }
+
+    fn is_introduced(&mut self, domain: DomId) -> Result<bool, StoreError> {
+        let payload = wire::join(&[&domain.to_string()]);
+        let path = path::domain_path(domain);
+        let answer = self.ask(
+            "look for",
+            &path,
+            wire::IS_DOMAIN_INTRODUCED,
+            Tx::NONE,
+            payload,
+        )?;
+        Ok(answer.payload.starts_with(b"T"))
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -197,6 +197,11 @@ impl Session {
                 "T" | "F" => store.end(tx, path == "T").map(ok).map_err(refusal),
                 _ => Err(Refusal::Invalid),
             },
+            wire::IS_DOMAIN_INTRODUCED => {
+                let domain = path.parse().map_err(|_| Refusal::Invalid)?;
+                let there = store.is_introduced(domain).map_err(refusal)?;
+                Ok(wire::join(&[if there { "T" } else { "F" }]))
+            }
             wire::WATCH => {
                 let name = (path.to_owned(), text()?.to_owned());
                 if self.watches.values().any(|watch| *watch == name) {

@@ -92,6 +92,8 @@ pub trait Store {
     fn watch(&mut self, path: &str) -> Result<WatchId, StoreError>;
     /// Ends a watch. Events under way are dropped.
     fn unwatch(&mut self, watch: WatchId) -> Result<(), StoreError>;
+    /// Whether a domain is there; only dom0 may ask.
+    fn is_introduced(&mut self, domain: DomId) -> Result<bool, StoreError>;
     /// Readable when an event may have come.
     fn fd(&self) -> BorrowedFd<'_>;
     /// The next event, waiting at most `timeout` (`None`: for ever) for it.

@@ -31,6 +31,8 @@ pub const SET_PERMS: u32 = 14;
 pub const WATCH_EVENT: u32 = 15;
 /// The answer to a request that was refused: an error's name.
 pub const ERROR: u32 = 16;
+/// Whether a domain is known to the store; only dom0 may ask.
+pub const IS_DOMAIN_INTRODUCED: u32 = 17;
 /// A part of the names of a node's children: path, offset; the answer begins with the
 /// node's generation, and the last part ends with an empty name.
 pub const DIRECTORY_PART: u32 = 22;

@@ -256,7 +256,13 @@ fn the_end_of_a_domain_is_told_to_dom0<W: World>() {
     let mut dom0 = world.connect(0);
     let watch = dom0.watch("@releaseDomain").unwrap();
     assert_eq!(path_of(next(&mut dom0), watch), "@releaseDomain");
+    assert!(dom0.is_introduced(id(3)).unwrap());
+    assert_eq!(
+        refusal(world.connect(4).is_introduced(id(3))),
+        Refusal::Denied
+    );
     world.store().release(id(3));
+    assert!(!dom0.is_introduced(id(3)).unwrap());
     assert_eq!(path_of(next(&mut dom0), watch), "@releaseDomain");
     assert_eq!(
         refusal(dom0.read(Tx::NONE, "/local/domain/3/domid")),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::DomId;
 
 use super::super::events::Events;
-use super::super::path::{is_special, is_valid, resolve};
+use super::super::path::{domain_path, is_special, is_valid, resolve};
 use super::super::{Access, Permissions, Refusal, Store, StoreError, Tx, WatchEvent, WatchId};
 use super::tree::{Change, Node, Tree};
 use super::{Client, MemStore, Shared, TRANSACTIONS_MAX, Transaction, WATCHES_MAX};
@@ -263,6 +263,14 @@ impl Store for MemConnection {
             client.events.forget(watch);
         }
         Ok(())
+    }
+
+    fn is_introduced(&mut self, domain: DomId) -> Result<bool, StoreError> {
+        let own = self.domain;
+        self.act("look for", &domain_path(domain), |shared, _| match own {
+            DomId::DOM0 => Ok(shared.introduced.contains(&domain)),
+            _ => Err(Refusal::Denied),
+        })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

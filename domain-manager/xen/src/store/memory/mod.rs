@@ -6,7 +6,7 @@
 mod connection;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,7 @@ pub struct MemStore {
 #[derive(Debug)]
 struct Shared {
     tree: Tree,
+    introduced: BTreeSet<DomId>,
     clients: BTreeMap<u64, Client>,
     transactions: BTreeMap<u32, Transaction>,
     next: u64,
@@ -70,6 +71,7 @@ impl MemStore {
     pub fn new() -> Self {
         let shared = Shared {
             tree: Tree::new(),
+            introduced: BTreeSet::new(),
             clients: BTreeMap::new(),
             transactions: BTreeMap::new(),
             next: 0,
@@ -95,12 +97,14 @@ impl MemStore {
             // dom0 may do all of this.
             let _ = shared.change(DomId::DOM0, &change);
         }
+        shared.introduced.insert(domain);
         shared.announce("@introduceDomain");
     }
 
     /// Plays the end of a domain: its home goes, and who watches `@releaseDomain` hears it.
     pub fn release(&self, domain: DomId) {
         let mut shared = self.lock();
+        shared.introduced.remove(&domain);
         let _ = shared.change(DomId::DOM0, &Change::Rm(domain_path(domain)));
         shared.announce("@releaseDomain");
     }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Pages of another domain mapped here (`/dev/xen/gntdev`).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use bulkhead_types::DomId;
+
+use crate::grant::{OnUnmap, domid, packed};
+use crate::ioctl::{self, DeviceMapping, MapGrantRef, UnmapGrantRef, request};
+
+/// The kernel's device.
+pub const DEVICE: &str = "/dev/xen/gntdev";
+
+/// Which word of [`MapGrantRef`] the kernel puts the index into.
+const INDEX: usize = std::mem::offset_of!(MapGrantRef, index) / size_of::<u64>();
+
+/// Pages that another domain granted, mapped side by side. The owner may change their
+/// content at any time. Unmapped when dropped.
+#[derive(Debug)]
+pub struct MappedGrants {
+    /// `None` only while being dropped: unmapped before the references are given back.
+    mapping: Option<DeviceMapping>,
+    index: u64,
+    count: u32,
+    device: File,
+}
+
+impl MappedGrants {
+    /// Maps pages of `owner`, to write too if `writable`, which the grants must allow.
+    pub fn map(
+        owner: DomId,
+        references: &[u32],
+        writable: bool,
+        on_unmap: Option<OnUnmap>,
+    ) -> io::Result<Self> {
+        let count = u32::try_from(references.len())
+            .ok()
+            .filter(|count| *count > 0);
+        let count = count.ok_or(io::ErrorKind::InvalidInput)?;
+        let device = ioctl::open(DEVICE)?;
+        let head = [count, 0, 0, 0];
+        let list = references
+            .iter()
+            .flat_map(|reference| [domid(owner), *reference]);
+        let mut buffer = packed(head.into_iter().chain(list));
+        // SAFETY: the words hold count, padding, room for the index, and `count` pairs of
+        // domain and reference, in the header's order.
+        unsafe { request::MAP_GRANT_REF.issue_long(&device, &mut buffer) }?;
+        let index = buffer[INDEX];
+        // From here on an error gives the references back.
+        let mut mapped = Self {
+            mapping: None,
+            index,
+            count,
+            device,
+        };
+        let mapping = DeviceMapping::new(mapped.device.as_fd(), index, references.len(), writable)?;
+        mapped.mapping = Some(mapping);
+        if let Some(on_unmap) = on_unmap {
+            request::SET_UNMAP_NOTIFY.issue(&mapped.device, &mut on_unmap.request(index))?;
+        }
+        Ok(mapped)
+    }
+
+    /// The first byte.
+    pub fn start(&self) -> NonNull<u8> {
+        self.mapping
+            .as_ref()
+            .map_or(NonNull::dangling(), DeviceMapping::start)
+    }
+
+    /// The size in bytes.
+    pub fn len(&self) -> usize {
+        self.mapping.as_ref().map_or(0, DeviceMapping::len)
+    }
+
+    /// Always false: at least one page is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes out from `offset`; fails with `InvalidInput` beyond the end.
+    pub fn read(&self, offset: usize, buffer: &mut [u8]) -> io::Result<()> {
+        let mapping = self.mapping.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
+        let from = mapping
+            .span(offset, buffer.len())
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: `span` checked the bounds, and private memory cannot overlap the mapping.
+        // The owner may write meanwhile: then the copy holds whatever it wrote.
+        unsafe { std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), buffer.len()) };
+        Ok(())
+    }
+}
+
+impl Drop for MappedGrants {
+    fn drop(&mut self) {
+        drop(self.mapping.take());
+        let mut unmap = UnmapGrantRef {
+            index: self.index,
+            count: self.count,
+            pad: 0,
+        };
+        let _ = request::UNMAP_GRANT_REF.issue(&self.device, &mut unmap);
+    }
+}
