@@ -34,12 +34,7 @@ impl GrantedPages {
     /// Grants `pages` fresh pages to `peer`, to write too if `writable`.
     ///
     /// Fails with `ENOSPC` at the module's limit.
-    pub fn share(
-        peer: DomId,
-        pages: usize,
-        writable: bool,
-        on_unmap: Option<OnUnmap>,
-    ) -> io::Result<Self> {
+    pub fn share(peer: DomId, pages: usize, writable: bool) -> io::Result<Self> {
         let count = u32::try_from(pages).ok().filter(|count| *count > 0);
         let count = count.ok_or(io::ErrorKind::InvalidInput)?;
         let device = ioctl::open(DEVICE)?;
@@ -70,10 +65,15 @@ impl GrantedPages {
             pages,
             true,
         )?);
-        if let Some(on_unmap) = on_unmap {
-            request::SET_UNMAP_NOTIFY.issue(&granted.device, &mut on_unmap.request(index))?;
-        }
         Ok(granted)
+    }
+
+    /// Sets what happens when these pages go away, replacing what was set before.
+    pub fn on_unmap(&self, action: OnUnmap) -> io::Result<()> {
+        let mut notify = action.request(self.index);
+        request::SET_UNMAP_NOTIFY
+            .issue(&self.device, &mut notify)
+            .map(drop)
     }
 
     /// One reference per page, for the peer to map.

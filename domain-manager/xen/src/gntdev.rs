@@ -30,12 +30,7 @@ pub struct MappedGrants {
 
 impl MappedGrants {
     /// Maps pages of `owner`, to write too if `writable`, which the grants must allow.
-    pub fn map(
-        owner: DomId,
-        references: &[u32],
-        writable: bool,
-        on_unmap: Option<OnUnmap>,
-    ) -> io::Result<Self> {
+    pub fn map(owner: DomId, references: &[u32], writable: bool) -> io::Result<Self> {
         let count = u32::try_from(references.len())
             .ok()
             .filter(|count| *count > 0);
@@ -59,10 +54,15 @@ impl MappedGrants {
         };
         let mapping = DeviceMapping::new(mapped.device.as_fd(), index, references.len(), writable)?;
         mapped.mapping = Some(mapping);
-        if let Some(on_unmap) = on_unmap {
-            request::SET_UNMAP_NOTIFY.issue(&mapped.device, &mut on_unmap.request(index))?;
-        }
         Ok(mapped)
+    }
+
+    /// Sets what happens when these pages are unmapped, replacing what was set before.
+    pub fn on_unmap(&self, action: OnUnmap) -> io::Result<()> {
+        let mut notify = action.request(self.index);
+        request::SET_UNMAP_NOTIFY
+            .issue(&self.device, &mut notify)
+            .map(drop)
     }
 
     /// The first byte.

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
+use bulkhead_xen::store::{Store, XenStore};
 
 use crate::local::{self, LocalPages};
 use crate::ring::{Orders, RING_MAX};
+use crate::stream::Link;
+use crate::xen;
 use crate::{MappedPages, OpenError, ShareError, SharedPages, Vchan};
 
 /// How domains reach each other.
@@ -118,10 +121,13 @@ impl Endpoints {
             limit: RING_MAX,
         })?;
         match &self.transport {
-            Transport::Xen => Err(no_xen()),
+            Transport::Xen => {
+                let (end, link) = xen::serve(self.own, client, port, orders)?;
+                Ok(Vchan::over_ring(end, Link::Xen(link)))
+            }
             Transport::Local(folder) => {
                 let (end, link) = local::serve(folder, self.own, client, port, orders)?;
-                Ok(Vchan::over_ring(end, link))
+                Ok(Vchan::over_ring(end, Link::Local(link)))
             }
             Transport::Socket(_) => Err(no_xen()),
         }
@@ -137,10 +143,13 @@ impl Endpoints {
         self.refuse_loopback(server)?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         match &self.transport {
-            Transport::Xen => Err(no_xen()),
+            Transport::Xen => {
+                let (end, link) = xen::connect(server, self.own, port, deadline)?;
+                Ok(Vchan::over_ring(end, Link::Xen(link)))
+            }
             Transport::Local(folder) => {
                 let (end, link) = local::connect(folder, server, self.own, port, deadline)?;
-                Ok(Vchan::over_ring(end, link))
+                Ok(Vchan::over_ring(end, Link::Local(link)))
             }
             Transport::Socket(_) => Err(no_xen()),
         }
@@ -155,10 +164,7 @@ impl Endpoints {
             Transport::Local(folder) | Transport::Socket(folder) => Ok(SharedPages::local(
                 LocalPages::share(folder, self.own, peer, pages)?,
             )),
-            Transport::Xen => Err(ShareError::Count {
-                asked: pages,
-                limit: 0,
-            }),
+            Transport::Xen => SharedPages::xen(peer, pages),
         }
     }
 
@@ -171,10 +177,7 @@ impl Endpoints {
             Transport::Local(folder) | Transport::Socket(folder) => Ok(MappedPages::local(
                 LocalPages::map(folder, peer, self.own, references)?,
             )),
-            Transport::Xen => Err(ShareError::Count {
-                asked: references.len(),
-                limit: 0,
-            }),
+            Transport::Xen => MappedPages::xen(peer, references),
         }
     }
 
@@ -195,7 +198,7 @@ fn no_xen() -> OpenError {
 }
 
 fn own_id_under_xen() -> Result<DomId, OpenError> {
-    Err(no_xen())
+    Ok(XenStore::open()?.own_id()?)
 }
 
 fn text_of(variable: &str) -> Option<String> {

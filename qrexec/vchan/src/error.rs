@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bulkhead_types::{DomId, Port};
+use bulkhead_xen::store::StoreError;
 use thiserror::Error;
 
 /// Why a channel could not be opened.
@@ -69,6 +70,9 @@ pub enum OpenError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The domains could not find each other through xenstore.
+    #[error("cannot announce or find the channel")]
+    Store(#[source] StoreError),
     /// A call into the system failed.
     #[error("cannot {what}")]
     System {
@@ -77,6 +81,18 @@ pub enum OpenError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreachable { source, .. } => Self::NoXen {
+                what: "xenstore",
+                source,
+            },
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl OpenError {

@@ -36,6 +36,7 @@ mod pages;
 mod ring;
 mod shared_memory;
 mod stream;
+mod xen;
 
 pub use endpoints::{Endpoints, RingSizes, Transport};
 pub use error::{OpenError, ShareError, StreamError};

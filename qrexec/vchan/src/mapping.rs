@@ -6,6 +6,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
+use bulkhead_xen::gntalloc::GrantedPages;
+use bulkhead_xen::gntdev::MappedGrants;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 /// A stretch of memory that another domain may see, whatever made it.
@@ -13,6 +15,10 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 pub(crate) enum Region {
     /// A shared file of the local transport.
     File(FileMapping),
+    /// Own pages granted to the peer.
+    Granted(GrantedPages),
+    /// Pages the peer granted.
+    Mapped(MappedGrants),
 }
 
 impl Region {
@@ -20,6 +26,8 @@ impl Region {
     pub fn start(&self) -> NonNull<u8> {
         match self {
             Self::File(mapping) => mapping.start,
+            Self::Granted(pages) => pages.start(),
+            Self::Mapped(pages) => pages.start(),
         }
     }
 
@@ -27,6 +35,8 @@ impl Region {
     pub fn len(&self) -> usize {
         match self {
             Self::File(mapping) => mapping.length,
+            Self::Granted(pages) => pages.len(),
+            Self::Mapped(pages) => pages.len(),
         }
     }
 }

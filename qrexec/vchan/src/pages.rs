@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that one domain lets another one read.
 
+use std::io;
+
+use bulkhead_types::DomId;
+use bulkhead_xen::gntalloc::GrantedPages;
+use bulkhead_xen::gntdev::MappedGrants;
+
 use crate::ShareError;
 use crate::local::LocalPages;
 use crate::ring::PAGE;
@@ -17,6 +23,7 @@ pub struct SharedPages {
 #[derive(Debug)]
 enum Shared {
     Local(LocalPages),
+    Xen(GrantedPages),
 }
 
 impl SharedPages {
@@ -26,10 +33,26 @@ impl SharedPages {
         }
     }
 
+    pub(crate) fn xen(peer: DomId, pages: usize) -> Result<Self, ShareError> {
+        if pages == 0 || pages > SHARE_MAX {
+            return Err(ShareError::Count {
+                asked: pages,
+                limit: SHARE_MAX,
+            });
+        }
+        let what = "grant pages (the module xen-gntalloc takes a higher `limit=`)";
+        let granted = GrantedPages::share(peer, pages, false);
+        let pages = granted.map_err(|source| ShareError::System { what, source })?;
+        Ok(Self {
+            pages: Shared::Xen(pages),
+        })
+    }
+
     /// One reference per page, in order; this is what the peer needs to map them.
     pub fn refs(&self) -> &[u32] {
         match &self.pages {
             Shared::Local(pages) => pages.references(),
+            Shared::Xen(pages) => pages.references(),
         }
     }
 
@@ -38,6 +61,12 @@ impl SharedPages {
         check_bounds(offset, bytes.len(), self.len())?;
         match &mut self.pages {
             Shared::Local(pages) => pages.write(offset, bytes),
+            Shared::Xen(pages) => pages
+                .write(offset, bytes)
+                .map_err(|source| ShareError::System {
+                    what: "write shared pages",
+                    source,
+                }),
         }
     }
 
@@ -61,6 +90,7 @@ pub struct MappedPages {
 #[derive(Debug)]
 enum Mapped {
     Local(LocalPages),
+    Xen(MappedGrants),
 }
 
 impl MappedPages {
@@ -70,11 +100,40 @@ impl MappedPages {
         }
     }
 
+    pub(crate) fn xen(owner: DomId, references: &[u32]) -> Result<Self, ShareError> {
+        if references.is_empty() || references.len() > SHARE_MAX {
+            return Err(ShareError::Count {
+                asked: references.len(),
+                limit: SHARE_MAX,
+            });
+        }
+        let mapped = MappedGrants::map(owner, references, false);
+        let pages = mapped.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ShareError::System {
+                what: "reach /dev/xen/gntdev",
+                source: error,
+            },
+            _ => ShareError::NoSuchPages {
+                owner,
+                source: Some(error),
+            },
+        })?;
+        Ok(Self {
+            pages: Mapped::Xen(pages),
+        })
+    }
+
     /// Copies bytes out from `offset`. The owner may be changing them meanwhile.
     pub fn read(&self, offset: usize, buffer: &mut [u8]) -> Result<(), ShareError> {
         check_bounds(offset, buffer.len(), self.len())?;
         match &self.pages {
             Mapped::Local(pages) => pages.read(offset, buffer),
+            Mapped::Xen(pages) => pages
+                .read(offset, buffer)
+                .map_err(|source| ShareError::System {
+                    what: "read shared pages",
+                    source,
+                }),
         }
     }
 
@@ -82,6 +141,7 @@ impl MappedPages {
     pub fn len(&self) -> usize {
         match &self.pages {
             Mapped::Local(pages) => pages.references().len() * PAGE,
+            Mapped::Xen(pages) => pages.len(),
         }
     }
 

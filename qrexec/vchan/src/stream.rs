@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::StreamError;
 use crate::local::LocalLink;
 use crate::ring::{End, Peer, SharedRing, Wake};
+use crate::xen::XenLink;
 
 /// How a channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +39,29 @@ pub struct Vchan {
 pub(crate) enum Link {
     /// The local transport's socket.
     Local(LocalLink),
+    /// An event channel, and xenstore where it tells of deaths.
+    Xen(XenLink),
 }
 
 impl Link {
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Local(link) => link.fd(),
+            Self::Xen(link) => link.fd(),
         }
     }
 
     fn acknowledge(&mut self) -> io::Result<()> {
         match self {
             Self::Local(link) => link.acknowledge(),
+            Self::Xen(link) => link.acknowledge(),
         }
     }
 
     fn wake_peer(&self) {
         match self {
             Self::Local(link) => link.wake_peer(),
+            Self::Xen(link) => link.wake_peer(),
         }
     }
 
@@ -63,16 +69,14 @@ impl Link {
     fn peer_lost(&self) -> bool {
         match self {
             Self::Local(link) => link.peer_lost(),
+            Self::Xen(link) => link.peer_lost(),
         }
     }
 }
 
 impl Vchan {
-    pub(crate) fn over_ring(end: End<SharedRing>, link: LocalLink) -> Self {
-        Self {
-            end,
-            link: Link::Local(link),
-        }
+    pub(crate) fn over_ring(end: End<SharedRing>, link: Link) -> Self {
+        Self { end, link }
     }
 
     /// The descriptor to poll for input: readable when bytes or space that were wanted came,
@@ -83,7 +87,12 @@ impl Vchan {
 
     /// Takes note of what made [`Self::fd`] readable. Call it before looking again.
     pub fn acknowledge(&mut self) -> io::Result<()> {
-        self.link.acknowledge()
+        self.link.acknowledge()?;
+        match &mut self.link {
+            Link::Xen(link) if self.end.peer() != Peer::NotYet => link.withdraw(),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// How the channel stands.

@@ -188,6 +188,20 @@ fn a_transaction_happens_whole_or_not_at_all<W: World>() {
     assert_eq!(refusal(one.end(tx, true)), Refusal::NotFound);
 }
 
+fn a_transaction_does_not_conflict_with_itself<W: World>() {
+    let mut world = W::new();
+    let mut guest = world.connect(3);
+    guest.write(Tx::NONE, "data/x/y/z", b"1").unwrap();
+    let tx = guest.begin().unwrap();
+    guest.write(tx, "data/x/new", b"1").unwrap();
+    guest.rm(tx, "data/x/y").unwrap();
+    guest.rm(tx, "data/x/new").unwrap();
+    assert_eq!(guest.list(tx, "data/x").unwrap(), [""; 0]);
+    guest.rm(tx, "data/x").unwrap();
+    guest.end(tx, true).unwrap();
+    assert_eq!(guest.list(Tx::NONE, "data").unwrap(), [""; 0]);
+}
+
 fn a_transaction_is_tried_again_after_a_conflict<W: World>() {
     let mut world = W::new();
     let (mut one, mut two) = (world.connect(0), world.connect(0));
@@ -311,6 +325,7 @@ conformance! {
     a_domain_knows_itself_and_its_home
     nobody_reads_or_writes_what_is_not_theirs
     a_transaction_happens_whole_or_not_at_all
+    a_transaction_does_not_conflict_with_itself
     a_transaction_is_tried_again_after_a_conflict
     watchers_hear_of_what_happens_below
     a_watched_node_that_goes_with_its_parent_is_told

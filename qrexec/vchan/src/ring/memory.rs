@@ -135,7 +135,7 @@ impl SharedRing {
     }
 
     fn word(&self, offset: usize) -> &AtomicU32 {
-        debug_assert!(offset % 4 == 0 && offset + 4 <= PAGE);
+        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= PAGE);
         // SAFETY: callers pass multiples of 4 within the control page, which is mapped
         // and page-aligned as long as `self` lives.
         unsafe { AtomicU32::from_ptr(self.control.add(offset).as_ptr().cast()) }
@@ -251,4 +251,17 @@ pub(crate) fn offered_grants(control: &Region, orders: Orders) -> Vec<u32> {
         word.load(Ordering::Acquire)
     };
     (0..count.min(fitting)).map(read).collect()
+}
+
+/// The live bytes of server and client as they are now.
+pub(crate) fn live_bytes(control: &Region) -> Option<(u8, u8)> {
+    if control.len() < PAGE {
+        return None;
+    }
+    let read = |offset: usize| {
+        // SAFETY: both offsets are within the page whose length was checked.
+        let byte = unsafe { AtomicU8::from_ptr(control.start().add(offset).as_ptr()) };
+        byte.load(Ordering::Acquire)
+    };
+    Some((read(SERVER_LIVE), read(CLIENT_LIVE)))
 }

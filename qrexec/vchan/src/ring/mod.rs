@@ -27,8 +27,8 @@ mod hostile;
 mod model;
 
 pub use layout::RING_MAX;
-pub(crate) use layout::{Index, Orders, PAGE, Side, Which};
-pub(crate) use memory::{RingMemory, SharedRing, offered_orders};
+pub(crate) use layout::{CLIENT_LIVE, Index, Orders, PAGE, SERVER_LIVE, Side, Which};
+pub(crate) use memory::{RingMemory, SharedRing, live_bytes, offered_grants, offered_orders};
 
 /// "Wake me when data is written."
 pub(crate) const WANT_DATA: u8 = 1;
@@ -36,9 +36,9 @@ pub(crate) const WANT_DATA: u8 = 1;
 pub(crate) const WANT_SPACE: u8 = 2;
 
 /// The live byte of a client that is yet to come.
-const NOT_YET: u8 = 2;
+pub(crate) const NOT_YET: u8 = 2;
 /// The live byte of a side that is there.
-const LIVE: u8 = 1;
+pub(crate) const LIVE: u8 = 1;
 /// The live byte of a side that left.
 const GONE: u8 = 0;
 

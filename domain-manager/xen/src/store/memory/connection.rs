@@ -145,9 +145,9 @@ fn transaction(
 }
 
 impl Transaction {
-    /// Remembers how a node stood when this transaction first met it.
+    /// Remembers how a node stood when this transaction began.
     fn touch(&mut self, path: &str) {
-        let generation = self.tree.generation(path);
+        let generation = self.base.generation(path);
         self.touched.entry(path.to_owned()).or_insert(generation);
     }
 }
@@ -206,11 +206,12 @@ impl Store for MemConnection {
             shared.next += 1;
             // Numbers are reused after four thousand million; nobody keeps one so long.
             let number = (shared.next as u32).max(1);
-            let (tree, touched) = (shared.tree.clone(), BTreeMap::new());
+            let (base, tree, touched) = (shared.tree.clone(), shared.tree.clone(), BTreeMap::new());
             shared.transactions.insert(
                 number,
                 Transaction {
                     client: id,
+                    base,
                     tree,
                     touched,
                     changes: Vec::new(),

@@ -53,7 +53,9 @@ struct Client {
 #[derive(Debug)]
 struct Transaction {
     client: u64,
-    /// The store as it was at the beginning, with this transaction's changes.
+    /// The store as it was at the beginning.
+    base: Tree,
+    /// The same with this transaction's changes.
     tree: Tree,
     /// What was looked at or changed, and its generation at the beginning.
     touched: BTreeMap<String, Option<u64>>,
