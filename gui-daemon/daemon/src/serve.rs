@@ -45,6 +45,7 @@ pub fn serve(
     limits: Limits,
     mut ready: impl FnMut(),
 ) -> Result<(), ServeError> {
+    let mut complained = false;
     loop {
         let vchan = match endpoints.connect(peer, Port::GUI, Some(ATTEMPT)) {
             Ok(vchan) => vchan,
@@ -53,13 +54,16 @@ pub fn serve(
             }
             Err(error) => {
                 if !matches!(error, OpenError::TimedOut { .. }) {
-                    info!(%error, "the agent's channel cannot be opened yet");
+                    if !std::mem::replace(&mut complained, true) {
+                        info!(%error, "the agent's channel cannot be opened yet");
+                    }
                     pause(display)?;
                 }
                 display.events()?;
                 continue;
             }
         };
+        complained = false;
         let mut session = Session::new(endpoints, peer, vchan, limits);
         let end = run(&mut session, display, &mut ready)?;
         let gone = matches!(end, SessionEnd::AgentGone);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bulkhead_types::{DomId, DomainName, DomainUuid, Port};
+use bulkhead_types::{DomId, DomainName, Port};
 
 use super::{Failure, Subject, ensure};
 use crate::deaths::Deaths;
@@ -13,19 +13,13 @@ use crate::spec::{GuestSpec, GuestState, RunningGuest};
 /// How long a guest may take to come up or to end: an emulated machine is slow.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The two guests that cases use.
-pub(super) const FIRST: &str = "conformance-one";
-pub(super) const SECOND: &str = "conformance-two";
-
 impl Subject {
-    /// The guest under one of the two names.
-    pub(super) fn named(&self, name: &str) -> Result<GuestSpec, Failure> {
-        let last = if name == FIRST { '1' } else { '2' };
-        Ok(GuestSpec {
-            name: DomainName::parse(name)?,
-            uuid: DomainUuid::parse(&format!("c0ffee00-0000-4000-8000-00000000000{last}"))?,
-            ..self.guest.clone()
-        })
+    pub(super) fn first(&self) -> &GuestSpec {
+        &self.guests[0]
+    }
+
+    pub(super) fn second(&self) -> &GuestSpec {
+        &self.guests[1]
     }
 
     pub(super) fn open(&self) -> Result<Hypervisor, Failure> {
@@ -41,14 +35,17 @@ impl Subject {
 }
 
 /// The guest of that name, if it is listed.
-pub(super) fn find(hypervisor: &Hypervisor, name: &str) -> Result<Option<RunningGuest>, Failure> {
+pub(super) fn find(
+    hypervisor: &Hypervisor,
+    name: &DomainName,
+) -> Result<Option<RunningGuest>, Failure> {
     let guests = hypervisor.list()?;
-    Ok(guests.into_iter().find(|guest| guest.name.as_str() == name))
+    Ok(guests.into_iter().find(|guest| guest.name == *name))
 }
 
 pub(super) fn ensure_state(
     hypervisor: &Hypervisor,
-    name: &str,
+    name: &DomainName,
     state: GuestState,
 ) -> Result<(), Failure> {
     let guest = find(hypervisor, name)?;
@@ -58,15 +55,19 @@ pub(super) fn ensure_state(
     )
 }
 
-pub(super) fn ensure_gone(hypervisor: &Hypervisor, name: &str) -> Result<(), Failure> {
+pub(super) fn ensure_gone(hypervisor: &Hypervisor, name: &DomainName) -> Result<(), Failure> {
     let guest = find(hypervisor, name)?;
     ensure(guest.is_none(), || format!("still listed: {guest:?}"))
 }
 
 /// Takes the next report of an end and checks whose it is.
-pub(super) fn ensure_death(deaths: &Deaths, domid: DomId, name: &str) -> Result<(), Failure> {
+pub(super) fn ensure_death(
+    deaths: &Deaths,
+    domid: DomId,
+    name: &DomainName,
+) -> Result<(), Failure> {
     let death = deaths.next_within(PATIENCE);
-    let right = |death: &crate::spec::Death| death.domid == domid && death.name.as_str() == name;
+    let right = |death: &crate::spec::Death| death.domid == domid && death.name == *name;
     ensure(death.as_ref().is_some_and(right), || {
         format!("the end of {domid} `{name}` should be reported and not {death:?}")
     })
@@ -75,8 +76,8 @@ pub(super) fn ensure_death(deaths: &Deaths, domid: DomId, name: &str) -> Result<
 /// Destroys what a case left.
 pub(super) fn clear_away(subject: &Subject) -> Result<(), Failure> {
     let hypervisor = subject.open()?;
-    for name in [FIRST, SECOND] {
-        if let Some(guest) = find(&hypervisor, name)? {
+    for spec in &subject.guests {
+        if let Some(guest) = find(&hypervisor, &spec.name)? {
             hypervisor.destroy(guest.domid)?;
         }
     }

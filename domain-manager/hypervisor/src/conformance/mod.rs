@@ -21,9 +21,9 @@ use crate::spec::GuestSpec;
 pub struct Subject {
     /// Opens it, as a manager that starts does.
     pub open: Box<dyn Fn() -> Result<Hypervisor, OpenError>>,
-    /// A guest that comes up, starts a qrexec agent and writes to its console. The cases
-    /// change its name and UUID; no guest of another name is touched.
-    pub guest: GuestSpec,
+    /// Two guests that come up, start a qrexec agent and write to their consoles. No other
+    /// guest is touched.
+    pub guests: [GuestSpec; 2],
     /// The administrative domain's end of channels.
     pub endpoints: Endpoints,
 }
@@ -31,7 +31,7 @@ pub struct Subject {
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subject")
-            .field("guest", &self.guest)
+            .field("guests", &self.guests)
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
     }

@@ -106,7 +106,7 @@ impl Machine {
         let (layout, options) = (self.layout.clone(), self.options());
         Subject {
             open: Box::new(move || Hypervisor::local(&layout, options.clone())),
-            guest: self.guest("conformance"),
+            guests: ["one", "two"].map(|name| self.guest(name)),
             endpoints: self.endpoints(),
         }
     }

@@ -45,18 +45,16 @@ impl X11 {
                 let parent = parent.and_then(|parent| self.xid(parent));
                 self.with(*window, |x11, xid| x11.set_transient(xid, parent))
             }
-            Command::Map { window } => self.with(*window, |x11, xid| {
-                x11.conn.map_window(xid)?;
-                Ok(())
-            }),
+            Command::Map { window } => self.map(*window),
             Command::Unmap { window } => self.unmap(*window),
-            Command::OverrideRedirect { window, on } => self.with(*window, |x11, xid| {
-                let aux = ChangeWindowAttributesAux::new().override_redirect(u32::from(*on));
-                x11.conn.change_window_attributes(xid, &aux)?;
-                let aux = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
-                x11.conn.configure_window(xid, &aux)?;
+            Command::OverrideRedirect { window, on } => {
+                if let Some(surface) = self.surfaces.get_mut(window) {
+                    surface.override_redirect = *on;
+                    let aux = ChangeWindowAttributesAux::new().override_redirect(u32::from(*on));
+                    self.conn.change_window_attributes(surface.xid, &aux)?;
+                }
                 Ok(())
-            }),
+            }
             Command::Title { window, title } => {
                 self.with(*window, |x11, xid| x11.set_title(xid, title))
             }
@@ -100,6 +98,18 @@ impl X11 {
         if let Some(surface) = self.surfaces.remove(&window) {
             self.windows.remove(&surface.xid);
             self.conn.destroy_window(surface.xid)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a surface. No window manager puts a menu where it belongs, which is on top.
+    fn map(&mut self, window: WindowId) -> Result<(), DisplayError> {
+        if let Some(surface) = self.surfaces.get(&window) {
+            if surface.override_redirect {
+                let aux = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
+                self.conn.configure_window(surface.xid, &aux)?;
+            }
+            self.conn.map_window(surface.xid)?;
         }
         Ok(())
     }

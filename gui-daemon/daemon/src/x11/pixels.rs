@@ -22,7 +22,7 @@ const PIXEL: usize = 4;
 /// How many bytes are copied in one go: small enough for the processor's cache.
 const CHUNK: usize = 64 * 1024;
 /// Memory that is larger than needed by this factor is not used again.
-const WASTE: usize = 4;
+const WASTE: usize = 2;
 
 /// An image that can be drawn.
 #[derive(Debug)]

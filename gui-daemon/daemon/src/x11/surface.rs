@@ -26,9 +26,10 @@ const ICON: u32 = 32;
 #[derive(Debug)]
 pub(super) struct Surface {
     pub(super) xid: Window,
+    pub(super) override_redirect: bool,
     /// The last request that changed its geometry; events from before it are outdated.
     pub(super) configured: u64,
-    /// Its parent, when a window manager has put it into a window of its own.
+    /// Whether a window manager has put it into a window of its own.
     pub(super) reparented: bool,
 }
 
@@ -68,6 +69,7 @@ impl X11 {
             window,
             Surface {
                 xid,
+                override_redirect,
                 configured: 0,
                 reparented: false,
             },

@@ -42,7 +42,11 @@ pub struct Shown {
 
 impl Dom0 {
     pub fn start() -> Self {
-        let server = XServer::start("1280x800");
+        Self::with_screen("1280x800")
+    }
+
+    pub fn with_screen(size: &str) -> Self {
+        let server = XServer::start(size);
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("vchan")).unwrap();
         let (conn, screen) = x11rb::connect(Some(&server.display)).unwrap();
@@ -59,7 +63,9 @@ impl Dom0 {
         let manager = Program::start(
             Command::new("openbox")
                 .arg("--sm-disable")
-                .env("DISPLAY", &server.display),
+                .env("DISPLAY", &server.display)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
         );
         let notify = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         notify.set_read_timeout(Some(HANG)).unwrap();

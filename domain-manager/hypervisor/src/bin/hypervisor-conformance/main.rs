@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Plays the conformance suite on Xen: `hypervisor-conformance KIND KERNEL RAMDISK ROOT`.
+//! Plays the conformance suite on Xen: `hypervisor-conformance KIND TEMPLATE POOL [CASE]…`.
 //!
-//! KIND is `pv` or `pvh`; ROOT is the image of a template, which the guest gets read-only. More
-//! arguments choose the cases whose names contain one of them. Prints one JSON object a line:
-//! `{"case": …, "passed": …, "seconds": …, "failure": …}`. Exit code 1 when a case failed.
+//! KIND is `pv` or `pvh`; TEMPLATE is a folder made by the template builder (`root.img`,
+//! `vmlinuz`, `initrd.img`); POOL is a folder on XFS or btrfs for the guests' volumes, which
+//! is removed at the end. CASE chooses the cases whose names contain it. Prints one JSON object a line: `{"case": …,
+//! "passed": …, "seconds": …, "failure": …}`. Exit code 1 when a case failed.
 //!
 //! `hypervisor-conformance agent` is what the local guests of the suite run for a qrexec
 //! agent: it opens the channel and answers nobody.
@@ -12,12 +13,15 @@
 mod agent;
 
 use std::env;
-use std::path::PathBuf;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use bulkhead_hypervisor::conformance::{Case, Subject};
 use bulkhead_hypervisor::{Disk, GuestKind, GuestSpec, Hypervisor, Kernel};
+use bulkhead_storage::{Pool, PoolOptions, Sizes, StartedVolume, VolumeSpec};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, VolumeName};
 use bulkhead_vchan::{Endpoints, Transport};
 
@@ -29,7 +33,7 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == "agent") {
         return agent::serve();
     }
-    let [kind, kernel, ramdisk, root, chosen @ ..] = arguments.as_slice() else {
+    let [kind, template, pool, chosen @ ..] = arguments.as_slice() else {
         return usage();
     };
     let kind = match kind.as_str() {
@@ -37,14 +41,32 @@ fn main() -> ExitCode {
         "pvh" => GuestKind::Pvh,
         _ => return usage(),
     };
-    let files = [kernel, ramdisk, root].map(PathBuf::from);
-    let subject = match subject(kind, files) {
-        Ok(subject) => subject,
+    match play(kind, template.as_ref(), pool.as_ref(), chosen) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::FAILURE;
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("caused by: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+/// Plays the chosen cases and says whether all passed.
+fn play(
+    kind: GuestKind,
+    template: &Path,
+    pool_path: &Path,
+    chosen: &[String],
+) -> Result<bool, Box<dyn Error>> {
+    let pool = Pool::reflink(pool_path, PoolOptions::new("hypervisor-conformance"))?;
+    // What an earlier run left when it was killed.
+    pool.repair(&[])?;
+    let subject = subject(kind, template, &pool)?;
     let mut all_passed = true;
     for case in Case::all() {
         if !chosen.is_empty() && !chosen.iter().any(|part| case.name.contains(part.as_str())) {
@@ -61,42 +83,48 @@ fn main() -> ExitCode {
         });
         println!("{line}");
     }
-    if all_passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    drop(pool);
+    fs::remove_dir_all(pool_path)?;
+    Ok(all_passed)
 }
 
 fn usage() -> ExitCode {
-    eprintln!("error: usage: hypervisor-conformance pv|pvh KERNEL RAMDISK ROOT [CASE]…");
+    eprintln!("error: usage: hypervisor-conformance pv|pvh TEMPLATE POOL [CASE]…");
     ExitCode::from(2)
 }
 
-fn subject(
-    kind: GuestKind,
-    [image, ramdisk, root]: [PathBuf; 3],
-) -> Result<Subject, Box<dyn std::error::Error>> {
-    let guest = GuestSpec {
-        name: DomainName::parse("conformance")?,
-        uuid: DomainUuid::dom0(),
-        kind,
-        memory_mib: MEMORY_MIB,
-        vcpus: 1,
-        kernel: Some(Kernel {
-            image,
-            ramdisk: Some(ramdisk),
-            command_line: "root=/dev/xvda ro console=hvc0".into(),
-        }),
-        disks: vec![Disk {
-            volume: VolumeName::Root,
-            path: root,
-            read_only: true,
-        }],
+fn subject(kind: GuestKind, template: &Path, pool: &Pool) -> Result<Subject, Box<dyn Error>> {
+    let base = DomainName::parse("conformance-template")?;
+    let image = template.join("root.img");
+    let of_template = VolumeSpec::of_template(Sizes::default());
+    pool.create(&base, &of_template, &[(VolumeName::Root, &image)])?;
+    let guest = |number: u32| -> Result<GuestSpec, Box<dyn Error>> {
+        let name = DomainName::parse(&format!("conformance-{number}"))?;
+        let volumes = VolumeSpec::of_app(&base, Sizes::default());
+        pool.create(&name, &volumes, &[])?;
+        let disk = |volume: StartedVolume| Disk {
+            volume: volume.name,
+            path: volume.path,
+            read_only: false,
+        };
+        let disks = pool.start(&name, &volumes)?.into_iter().map(disk);
+        Ok(GuestSpec {
+            uuid: DomainUuid::parse(&format!("c0ffee00-0000-4000-8000-00000000000{number}"))?,
+            name,
+            kind,
+            memory_mib: MEMORY_MIB,
+            vcpus: 1,
+            kernel: Some(Kernel {
+                image: template.join("vmlinuz"),
+                ramdisk: Some(template.join("initrd.img")),
+                command_line: "root=/dev/xvda rw console=hvc0".into(),
+            }),
+            disks: disks.collect(),
+        })
     };
     Ok(Subject {
         open: Box::new(|| Hypervisor::xen(&Layout::below("/"))),
-        guest,
+        guests: [guest(1)?, guest(2)?],
         endpoints: Endpoints::new(Transport::Xen, DomId::DOM0)?,
     })
 }
