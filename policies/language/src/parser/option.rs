@@ -24,6 +24,10 @@ const SHAPE: &str = "a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE
 const SHAPE_OF_SERVICE: &str =
     "a rule in a file of `!include-service` is `SOURCE TARGET ACTION [KEY=VALUE …]`";
 
+fn is_action(word: Word<'_>) -> bool {
+    ACTIONS.contains(&word.text)
+}
+
 #[derive(Default)]
 struct Given {
     target: Option<Redirect>,
@@ -71,6 +75,12 @@ impl Parser<'_> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else {
             return;
         };
+        let argument_missing = fields.len() == 5 && words.len() == 4 && is_action(words[3]);
+        if argument_missing {
+            let error = Diagnostic::error(words[1].span, "the rule has no argument");
+            let fixed = format!("write `{} *` for any argument", words[0].text);
+            return self.report(error.label("this is the source").note(shape).help(fixed));
+        }
         let missing = fields[words.len().min(fields.len() - 1)];
         let message = format!("expected {missing}, found the end of the line");
         let error = Diagnostic::error(first.span.to(last.span), message);
@@ -138,7 +148,7 @@ impl Parser<'_> {
         target: Option<&Pattern>,
         options: &[Word<'_>],
     ) -> Option<Action> {
-        if !ACTIONS.contains(&word.text) {
+        if !is_action(word) {
             let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
             let error = Diagnostic::error(word.span, message).label("not an action");
             self.report(error.note(SHAPE).did_you_mean(nearest(word.text, ACTIONS)));

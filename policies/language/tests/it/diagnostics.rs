@@ -53,10 +53,11 @@ fn a_line_that_ends_too_early_says_what_is_missing() {
       | s * work
       | ^^^^^^^^ 3 of 5 fields
       note: a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`
-    p:3:1: error: expected an action, found the end of the line
+    p:3:3: error: the rule has no argument
       | s work vault deny
-      | ^^^^^^^^^^^^^^^^^ 4 of 5 fields
+      |   ^^^^ this is the source
       note: a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`
+      help: write `s *` for any argument
     ");
 }
 
