@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Boots the box and runs a command in dom0, for trying things out:
-//! `cargo run -p bulkhead-box -- SCRIPT`.
+//! Boots the box and runs each line of its input in dom0's shell, for trying things out.
+//! After each one `desktop.png` shows the screen.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -14,7 +14,6 @@ use template_builder::{Builder, Cache, Recipe};
 fn main() -> anyhow::Result<()> {
     let begun = Instant::now();
     let progress = |text: &str| eprintln!("{:6.1} s  {text}", begun.elapsed().as_secs_f32());
-    let script = std::env::args().nth(1).unwrap_or_else(|| "xl info".into());
     let cache = Cache::of_user();
     let programs = std::env::current_exe().context("where am I")?;
     let builder = Builder {
@@ -38,11 +37,11 @@ fn main() -> anyhow::Result<()> {
     progress("dom0 answers");
     machine.await_path("/run/box/xen", Duration::from_secs(120))?;
     progress("Xen is ready");
-    let output = machine.run(Run::script(&script).timeout(Duration::from_secs(300)))?;
-    progress(&format!("ended with {}", output.code));
-    print!("{}", output.all());
-    if let Some(path) = std::env::args().nth(2) {
-        machine.screenshot(Path::new(&path))?;
+    for line in std::io::stdin().lines() {
+        let output = machine.run(Run::script(&line?).timeout(Duration::from_secs(300)))?;
+        print!("{}", output.all());
+        progress(&format!("ended with {}", output.code));
+        machine.screenshot(Path::new("desktop.png"))?;
     }
     machine.power_off()?;
     progress("powered off");

@@ -155,19 +155,16 @@ impl Qemu {
     pub fn start(parts: &Parts<'_>) -> Result<Self, BoxError> {
         let errors = parts.folder.join("errors");
         let file = File::create(&errors).map_err(BoxError::io("create", &errors))?;
-        let child = Command::new("qemu-system-x86_64")
+        // If this process is killed, nobody is left to drop the value.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"])
             .args(arguments(parts, Accelerator::of_host()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .map_err(|error| BoxError::Qemu {
-                said: match error.kind() {
-                    std::io::ErrorKind::NotFound => {
-                        "it is not installed: apt-get install qemu-system-x86".into()
-                    }
-                    _ => error.to_string(),
-                },
+                said: error.to_string(),
             })?;
         let mut qemu = Self {
             child,
@@ -176,7 +173,10 @@ impl Qemu {
         let end = Instant::now() + START;
         while !qemu.socket("agent").exists() || !qemu.socket("monitor").exists() {
             if qemu.ended() || Instant::now() > end {
-                let said = fs::read_to_string(&errors).unwrap_or_default();
+                let mut said = fs::read_to_string(&errors).unwrap_or_default();
+                if said.contains("failed to execute") {
+                    said = "it is not installed: apt-get install qemu-system-x86".into();
+                }
                 return Err(BoxError::Qemu { said });
             }
             thread::sleep(Duration::from_millis(20));
