@@ -73,6 +73,11 @@ impl Channel {
 
     /// Asks, and waits for the answer.
     pub fn ask(&self, ask: Ask, timeout: Duration) -> Result<Answer, NoAnswer> {
+        self.post(ask)?.answer(timeout)
+    }
+
+    /// Asks; the answer can be waited for later.
+    pub fn post(&self, ask: Ask) -> Result<Posted, NoAnswer> {
         let (sender, answer) = mpsc::channel();
         let id = {
             let mut state = self.state.lock().map_err(|_| NoAnswer::Closed)?;
@@ -87,18 +92,23 @@ impl Channel {
         let mut line = serde_json::to_vec(&Request { id, ask })
             .map_err(|error| NoAnswer::Failed(error.to_string()))?;
         line.push(b'\n');
-        {
-            let mut writer = self.writer.lock().map_err(|_| NoAnswer::Closed)?;
-            writer.write_all(&line).map_err(|_| NoAnswer::Closed)?;
-        }
-        match answer.recv_timeout(timeout) {
+        let mut writer = self.writer.lock().map_err(|_| NoAnswer::Closed)?;
+        writer.write_all(&line).map_err(|_| NoAnswer::Closed)?;
+        Ok(Posted { answer })
+    }
+}
+
+/// A request that is under way.
+pub struct Posted {
+    answer: Receiver<Result<Answer, String>>,
+}
+
+impl Posted {
+    /// Waits for the answer.
+    pub fn answer(&self, timeout: Duration) -> Result<Answer, NoAnswer> {
+        match self.answer.recv_timeout(timeout) {
             Ok(result) => result.map_err(NoAnswer::Failed),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Ok(mut state) = self.state.lock() {
-                    state.waiting.remove(&id);
-                }
-                Err(NoAnswer::TimedOut)
-            }
+            Err(RecvTimeoutError::Timeout) => Err(NoAnswer::TimedOut),
             Err(RecvTimeoutError::Disconnected) => Err(NoAnswer::Closed),
         }
     }
@@ -122,6 +132,7 @@ fn listen(reader: impl BufRead, state: &Mutex<State>, greet: &Sender<()>) {
             .ok()
             .and_then(|mut state| state.waiting.remove(&id));
         if let Some(waiting) = waiting {
+            // Whoever asked may have given up.
             let _ = waiting.send(result);
         }
     }

@@ -25,7 +25,9 @@ mod error;
 mod machine;
 pub mod qemu;
 pub mod qmp;
+mod story;
 pub mod wire;
 
 pub use error::BoxError;
-pub use machine::{Machine, Options, Output, Run};
+pub use machine::{Machine, Options, Output, Run, Started};
+pub use story::StoryMachine;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::BoxError;
-use crate::channel::{Channel, NoAnswer};
+use crate::channel::{Channel, NoAnswer, Posted};
 use crate::qemu::{Display, Parts, Qemu};
 use crate::qmp::Monitor;
 use crate::wire::{Answer, Ask, Bytes, CHUNK};
@@ -109,6 +109,12 @@ impl Output {
     }
 }
 
+/// A program under way in dom0.
+pub struct Started {
+    posted: Posted,
+    what: String,
+}
+
 /// A machine with Xen that has reached dom0's user space. QEMU ends when it is dropped.
 pub struct Machine {
     qemu: Qemu,
@@ -138,7 +144,7 @@ impl Machine {
         let socket = qemu.connect()?;
         let channel = Channel::new(socket).map_err(BoxError::io("read from", folder.path()))?;
         let monitor = Monitor::connect(&qemu.socket("monitor"))?;
-        let mut machine = Self {
+        let machine = Self {
             qemu,
             channel,
             monitor,
@@ -150,7 +156,14 @@ impl Machine {
     }
 
     /// Runs a program in dom0 to its end.
-    pub fn run(&mut self, run: Run) -> Result<Output, BoxError> {
+    pub fn run(&self, run: Run) -> Result<Output, BoxError> {
+        let timeout = run.timeout + GRACE;
+        let started = self.start(run)?;
+        self.finish(&started, timeout)
+    }
+
+    /// Starts a program in dom0 whose end can be waited for later.
+    pub fn start(&self, run: Run) -> Result<Started, BoxError> {
         let what = run.argv.join(" ");
         let ask = Ask::Run {
             argv: run.argv,
@@ -158,7 +171,17 @@ impl Machine {
             stdin: Bytes(run.stdin),
             timeout: run.timeout.as_millis() as u64,
         };
-        match self.ask(ask, &what, run.timeout + GRACE)? {
+        match self.channel.post(ask) {
+            Ok(posted) => Ok(Started { posted, what }),
+            Err(error) => Err(self.explain(error, &what, GRACE)),
+        }
+    }
+
+    /// Waits for the end of a program that was started, at most `timeout`.
+    pub fn finish(&self, started: &Started, timeout: Duration) -> Result<Output, BoxError> {
+        let Started { posted, what } = started;
+        let answer = posted.answer(timeout);
+        match answer.map_err(|error| self.explain(error, what, timeout))? {
             Answer::Ended {
                 code,
                 timed_out,
@@ -176,7 +199,7 @@ impl Machine {
 
     /// Starts a program in dom0 that goes on running; its output is appended to `log`. Gives its
     /// process id.
-    pub fn spawn(&mut self, run: Run, log: &str) -> Result<i32, BoxError> {
+    pub fn spawn(&self, run: Run, log: &str) -> Result<i32, BoxError> {
         let what = run.argv.join(" ");
         let ask = Ask::Spawn {
             argv: run.argv,
@@ -190,12 +213,12 @@ impl Machine {
     }
 
     /// Kills a program that [`Machine::spawn`] started, and what it started.
-    pub fn kill(&mut self, pid: i32) -> Result<(), BoxError> {
+    pub fn kill(&self, pid: i32) -> Result<(), BoxError> {
         self.ask(Ask::Kill { pid }, "kill", GRACE).map(drop)
     }
 
     /// Waits until `path` exists in dom0.
-    pub fn await_path(&mut self, path: &str, timeout: Duration) -> Result<(), BoxError> {
+    pub fn await_path(&self, path: &str, timeout: Duration) -> Result<(), BoxError> {
         let ask = Ask::Await {
             path: path.into(),
             timeout: timeout.as_millis() as u64,
@@ -204,7 +227,7 @@ impl Machine {
     }
 
     /// Writes a file in dom0, with its folders.
-    pub fn put(&mut self, path: &str, mode: u32, content: &[u8]) -> Result<(), BoxError> {
+    pub fn put(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), BoxError> {
         let mut offset = 0;
         loop {
             let end = content.len().min(offset + CHUNK);
@@ -223,13 +246,13 @@ impl Machine {
     }
 
     /// Copies a program or file of the host into dom0.
-    pub fn put_file(&mut self, from: &Path, to: &str, mode: u32) -> Result<(), BoxError> {
+    pub fn put_file(&self, from: &Path, to: &str, mode: u32) -> Result<(), BoxError> {
         let content = std::fs::read(from).map_err(BoxError::io("read", from))?;
         self.put(to, mode, &content)
     }
 
     /// Reads a file of dom0.
-    pub fn get(&mut self, path: &str) -> Result<Vec<u8>, BoxError> {
+    pub fn get(&self, path: &str) -> Result<Vec<u8>, BoxError> {
         let mut content = Vec::new();
         loop {
             let ask = Ask::Get {
@@ -248,7 +271,12 @@ impl Machine {
     pub fn screenshot(&mut self, path: &Path) -> Result<(), BoxError> {
         // QEMU writes it, and has a working folder of its own.
         let path = std::path::absolute(path).map_err(BoxError::io("find", path))?;
-        self.monitor.screenshot(&path)
+        self.monitor.screenshot(&path, "png")
+    }
+
+    /// The same as PPM (`path` is absolute), for comparing pixels.
+    pub fn screenshot_ppm(&mut self, path: &Path) -> Result<(), BoxError> {
+        self.monitor.screenshot(path, "ppm")
     }
 
     /// QEMU's monitor, for keys and the pointer.
@@ -275,13 +303,13 @@ impl Machine {
         }
     }
 
-    fn ask(&mut self, ask: Ask, what: &str, timeout: Duration) -> Result<Answer, BoxError> {
+    fn ask(&self, ask: Ask, what: &str, timeout: Duration) -> Result<Answer, BoxError> {
         self.channel
             .ask(ask, timeout)
             .map_err(|error| self.explain(error, what, timeout))
     }
 
-    fn explain(&mut self, error: NoAnswer, waiting_for: &str, timeout: Duration) -> BoxError {
+    fn explain(&self, error: NoAnswer, waiting_for: &str, timeout: Duration) -> BoxError {
         let waiting_for = waiting_for.to_owned();
         match error {
             NoAnswer::Failed(reason) => BoxError::Agent(reason),

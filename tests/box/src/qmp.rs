@@ -63,9 +63,9 @@ impl Monitor {
         }
     }
 
-    /// Writes what the display shows to `path`, as PNG.
-    pub fn screenshot(&mut self, path: &Path) -> Result<(), BoxError> {
-        let arguments = json!({"filename": path.display().to_string(), "format": "png"});
+    /// Writes what the display shows to `path`, in a `format` that QEMU knows: `png` or `ppm`.
+    pub fn screenshot(&mut self, path: &Path, format: &str) -> Result<(), BoxError> {
+        let arguments = json!({"filename": path.display().to_string(), "format": format});
         self.execute("screendump", arguments).map(drop)
     }
 
@@ -121,7 +121,7 @@ mod tests {
         ];
         let error = monitor(script)
             .unwrap()
-            .screenshot(Path::new("/x"))
+            .screenshot(Path::new("/x"), "png")
             .unwrap_err();
         insta::assert_snapshot!(error, @"QEMU's monitor answers to `screendump`: no display");
     }

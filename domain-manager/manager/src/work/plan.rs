@@ -55,7 +55,7 @@ pub(super) fn guest(
     let kernel = Kernel {
         image: folder.join("vmlinuz"),
         ramdisk: ramdisk.exists().then_some(ramdisk),
-        command_line: COMMAND_LINE.to_owned(),
+        command_line: format!("{COMMAND_LINE} bulkhead.name={}", domain.name),
     };
     Ok(GuestSpec {
         name: domain.name.clone(),

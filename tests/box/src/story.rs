@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The box as a machine of the story.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use e2e::{Command, Output, Picture, RunId};
+
+use crate::{Machine, Run, Started};
+
+/// How long one step may take: starting a guest under emulation takes half a minute when the
+/// host is busy.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long a command may stay open in dom0: a terminal is to be there until the story ends.
+const OPEN: Duration = Duration::from_secs(3600);
+
+/// Plays the story on a booted box.
+pub struct StoryMachine<'a> {
+    machine: &'a mut Machine,
+    template: String,
+    running: BTreeMap<RunId, (Started, Instant)>,
+    started: u64,
+}
+
+impl<'a> StoryMachine<'a> {
+    /// The story on `machine`, whose data disk has the template `template`.
+    pub fn new(machine: &'a mut Machine, template: &str) -> Self {
+        Self {
+            machine,
+            template: format!("/var/lib/bulkhead/import/{template}"),
+            running: BTreeMap::new(),
+            started: 0,
+        }
+    }
+}
+
+impl e2e::Machine for StoryMachine<'_> {
+    fn name(&self) -> String {
+        "Xen in QEMU".into()
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn template_folder(&self) -> Option<String> {
+        Some(self.template.clone())
+    }
+
+    fn start(&mut self, command: &Command) -> anyhow::Result<RunId> {
+        let argv: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+        let run = Run::new(&argv).stdin(command.stdin.clone()).timeout(OPEN);
+        let started = self.machine.start(run)?;
+        self.started += 1;
+        let id = RunId(self.started);
+        self.running
+            .insert(id, (started, Instant::now() + command.limit));
+        Ok(id)
+    }
+
+    fn finish(&mut self, run: RunId) -> anyhow::Result<Output> {
+        let running = self.running.remove(&run);
+        let (started, end) = running.context("this command was finished before")?;
+        let left = end.saturating_duration_since(Instant::now());
+        let output = self.machine.finish(&started, left)?;
+        Ok(Output {
+            code: output.code,
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
+    }
+
+    fn screenshot(&mut self) -> anyhow::Result<Picture> {
+        let file = tempfile::NamedTempFile::new().context("no room for a picture")?;
+        self.machine.screenshot_ppm(file.path())?;
+        let bytes = std::fs::read(file.path()).context("the monitor left no picture")?;
+        Ok(Picture::from_ppm(&bytes)?)
+    }
+
+    fn figures(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
+        let script = "ps -eo rss=,comm=";
+        let output = self.machine.run(Run::script(script))?;
+        let mut figures = BTreeMap::new();
+        for line in output.text().lines() {
+            let mut words = line.split_whitespace();
+            let (Some(kib), Some(program)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let ours = ["bulkheadd", "policyd", "qrexec-daemon", "gui-daemon"];
+            let Some(kib) = kib.parse::<f64>().ok().filter(|_| ours.contains(&program)) else {
+                continue;
+            };
+            let same = figures
+                .keys()
+                .filter(|name: &&String| name.contains(program))
+                .count();
+            let name = format!("memory of {program} ({})", same + 1);
+            figures.insert(name, format!("{:.1} MiB", kib / 1024.0));
+        }
+        Ok(figures)
+    }
+}
