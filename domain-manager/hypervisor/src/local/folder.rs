@@ -13,6 +13,11 @@ use crate::local_guest::GuestFolder;
 /// Remembers the number given last. No guest's name starts with a dot.
 const LAST_DOMID: &str = ".last-domid";
 
+/// The `/usr` of all local guests.
+pub(super) fn shared_usr(layout: &Layout) -> PathBuf {
+    of_all(layout).join(".usr")
+}
+
 /// The folder that holds those of the guests.
 pub(super) fn of_all(layout: &Layout) -> PathBuf {
     layout.runtime().join("guests")

@@ -17,10 +17,11 @@ mod control;
 mod folder;
 mod install;
 mod sandbox;
+mod system;
 mod watch;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,6 +36,7 @@ use crate::files;
 use crate::local_guest::{GuestFolder, GuestRecord, Order};
 use crate::spec::{GuestSpec, RunningGuest};
 use install::InstallList;
+use system::SharedSystem;
 use watch::Watch;
 
 /// What the local back end needs to know of the installation.
@@ -60,7 +62,7 @@ const CONSOLE_IN_ERROR: usize = 10;
 pub struct LocalHypervisor {
     layout: Layout,
     options: LocalOptions,
-    installed: InstallList,
+    system: SharedSystem,
     watch: Arc<Watch>,
     /// One creation at a time, so that two of one name cannot pass each other.
     creation: Mutex<()>,
@@ -82,46 +84,28 @@ impl LocalHypervisor {
             return Err(OpenError::NoProgram("bwrap".into()));
         }
         let installed = InstallList::read(&options.guest_files)?;
-        let local = Self {
+        let all = folder::of_all(layout);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source: io::Error| OpenError::Failed {
+                path,
+                source: source.into(),
+            }
+        };
+        for path in [layout.local_vchan_dir(), all.clone(), layout.logs()] {
+            fs::create_dir_all(&path).map_err(failed(&path))?;
+        }
+        let watch = Arc::new(Watch::new(layout.local_vchan_dir()));
+        adopt(layout, &watch).map_err(failed(&all))?;
+        let (usr, in_use) = (folder::shared_usr(layout), !watch.list().is_empty());
+        let system = SharedSystem::prepare(usr.clone(), &options, &installed, in_use);
+        Ok(Self {
             layout: layout.clone(),
             options,
-            installed,
-            watch: Arc::new(Watch::new(layout.local_vchan_dir())),
+            system: system.map_err(failed(&usr))?,
+            watch,
             creation: Mutex::default(),
-        };
-        for path in [
-            layout.local_vchan_dir(),
-            folder::of_all(layout),
-            layout.logs(),
-        ] {
-            fs::create_dir_all(&path).map_err(|error| OpenError::Failed {
-                path: path.clone(),
-                source: error.into(),
-            })?;
-        }
-        local.adopt()?;
-        Ok(local)
-    }
-
-    /// Takes over the guests that run and clears away what dead ones left.
-    fn adopt(&self) -> Result<(), OpenError> {
-        let all = folder::of_all(&self.layout);
-        let failed = |source: std::io::Error| OpenError::Failed {
-            path: all.clone(),
-            source: source.into(),
-        };
-        for guest in folder::guests(&self.layout).map_err(failed)? {
-            match guest.record() {
-                Some(record) if guest.is_alive() => {
-                    self.watch.add(guest, &record, None);
-                }
-                record => {
-                    let domid = record.map(|record| record.domid);
-                    self.watch.clear_away(&guest, domid).map_err(failed)?;
-                }
-            }
-        }
-        Ok(())
+        })
     }
 
     pub(crate) fn create(&self, spec: &GuestSpec) -> Result<DomId, CreateError> {
@@ -172,7 +156,7 @@ impl LocalHypervisor {
             guest: guest.path(),
             vchans: &self.layout.local_vchan_dir(),
             options: &self.options,
-            installed: &self.installed,
+            system: &self.system,
         })?;
         let mut supervisor = Command::new(self.options.programs.join(SUPERVISOR))
             .arg(guest.path())
@@ -259,6 +243,20 @@ impl LocalHypervisor {
             ("VCHAN_DOMAIN".into(), DomId::DOM0.to_string()),
         ]
     }
+}
+
+/// Takes over the guests that run and clears away what dead ones left.
+fn adopt(layout: &Layout, watch: &Arc<Watch>) -> io::Result<()> {
+    for guest in folder::guests(layout)? {
+        match guest.record() {
+            Some(record) if guest.is_alive() => watch.add(guest, &record, None),
+            record => {
+                let domid = record.map(|record| record.domid);
+                watch.clear_away(&guest, domid)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn not_ready(answer: &str, log: &Path) -> String {

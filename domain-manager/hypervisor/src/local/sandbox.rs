@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a local guest sees: the arguments of `bwrap`.
-//!
-//! The system is the host's, read-only. Our programs have to appear in its folders
-//! (`/usr/bin/qrexec-client-vm`), which must not change on the host, so such a folder is a new
-//! one in the guest: links to everything the host has there, and ours among them.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bulkhead_types::{DomId, VolumeName};
 
-use super::install::{InstallList, Installed, What};
+use super::system::{GUEST_FILES, HOST_USR, PROGRAMS, SharedSystem};
 use super::{INIT, LocalOptions};
 use crate::spec::GuestSpec;
 
 /// The guest's user, as in a real guest.
 const USER: &str = "user";
 const USER_ID: &str = "1000";
-/// Where the host's `/usr`, our programs and the guest's files can be found under their own
-/// names. Guests have no business there.
-const HOST_SYSTEM: &str = "/.system";
-const PROGRAMS: &str = "/.programs";
-const GUEST_FILES: &str = "/.guest";
 const VCHANS: &str = "/run/bulkhead/vchan";
 
 /// What of the host's `/etc` programs need to find fonts, libraries and file types.
@@ -54,7 +44,7 @@ pub(super) struct Sandbox<'a> {
     /// Where domains meet for vchans.
     pub(super) vchans: &'a Path,
     pub(super) options: &'a LocalOptions,
-    pub(super) installed: &'a InstallList,
+    pub(super) system: &'a SharedSystem,
 }
 
 /// Whether `bwrap` can be run.
@@ -69,7 +59,7 @@ pub(super) fn arguments(sandbox: &Sandbox<'_>) -> io::Result<Vec<OsString>> {
     command.separate(sandbox);
     command.environment(sandbox.domid);
     command.add(&["--proc", "/proc", "--dev", "/dev"]);
-    command.system(sandbox)?;
+    command.system(sandbox);
     command.configuration(sandbox)?;
     command.places(sandbox)?;
     command.add(&["--remount-ro", "/", "--chdir", "/home/user", "--"]);
@@ -121,10 +111,11 @@ impl Arguments {
     }
 
     /// The host's system with our programs in it.
-    fn system(&mut self, sandbox: &Sandbox<'_>) -> io::Result<()> {
+    fn system(&mut self, sandbox: &Sandbox<'_>) {
         self.bind("--ro-bind", &sandbox.options.programs, PROGRAMS);
         self.bind("--ro-bind", &sandbox.options.guest_files, GUEST_FILES);
-        self.bind("--ro-bind", "/usr".as_ref(), format!("{HOST_SYSTEM}/usr"));
+        self.bind("--ro-bind", "/usr".as_ref(), HOST_USR);
+        self.bind("--ro-bind", &sandbox.system.usr, "/usr");
         for name in ROOT_LINKS {
             let path = Path::new("/").join(name);
             match fs::read_link(&path) {
@@ -132,32 +123,9 @@ impl Arguments {
                 Err(_) => self.bind("--ro-bind-try", &path, &path),
             }
         }
-        let entries = sandbox.installed.0.iter();
-        let there = |entry: &&Installed| match &entry.what {
-            What::Program(name) => sandbox.options.programs.join(name).is_file(),
-            What::File(_) | What::Link(_) => true,
-        };
-        let entries: Vec<_> = entries.filter(there).collect();
-        let ours: BTreeSet<_> = entries.iter().map(|entry| entry.to.as_path()).collect();
-        for folder in opened(&ours) {
-            self.add(&["--dir".as_ref(), folder.as_os_str()]);
-            for name in names(folder)? {
-                let path = folder.join(name);
-                if !ours.contains(path.as_path()) && !opened(&ours).contains(path.as_path()) {
-                    let target = format!("{HOST_SYSTEM}{}", path.display());
-                    self.bind("--symlink", target.as_ref(), &path);
-                }
-            }
+        for (to, target) in &sandbox.system.links {
+            self.bind("--symlink", target, to);
         }
-        for entry in entries {
-            let target = match &entry.what {
-                What::Program(name) => Path::new(PROGRAMS).join(name),
-                What::File(file) => Path::new(GUEST_FILES).join(file),
-                What::Link(text) => PathBuf::from(text),
-            };
-            self.bind("--symlink", &target, &entry.to);
-        }
-        Ok(())
     }
 
     /// `/etc`: the guest's own names, and the host's fonts and the like.
@@ -223,23 +191,5 @@ impl Arguments {
             None => self.add(&["--tmpfs", "/rw", "--tmpfs", "/home", "--dir", "/home/user"]),
         }
         Ok(())
-    }
-}
-
-/// The folders of the host's system that something of ours goes into, parents first.
-fn opened<'a>(ours: &BTreeSet<&'a Path>) -> BTreeSet<&'a Path> {
-    let usr = Path::new("/usr");
-    let folders = ours.iter().flat_map(|path| path.ancestors().skip(1));
-    let mut opened: BTreeSet<_> = folders.filter(|folder| folder.starts_with(usr)).collect();
-    opened.insert(usr);
-    opened
-}
-
-/// What the host has in a folder; nothing when it has no such folder.
-fn names(folder: &Path) -> io::Result<Vec<OsString>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }
