@@ -10,7 +10,9 @@ use bulkhead_xen::store::{Store, XenStore};
 
 use crate::local::{self, LocalPages};
 use crate::ring::{Orders, RING_MAX};
-use crate::stream::Link;
+use crate::ringed::{Link, RingChannel};
+use crate::socket::SocketChannel;
+use crate::stream::Channel;
 use crate::xen;
 use crate::{MappedPages, OpenError, ShareError, SharedPages, Vchan};
 
@@ -123,13 +125,22 @@ impl Endpoints {
         match &self.transport {
             Transport::Xen => {
                 let (end, link) = xen::serve(self.own, client, port, orders)?;
-                Ok(Vchan::over_ring(end, Link::Xen(link)))
+                Ok(Vchan::over(Channel::Ring(RingChannel::new(
+                    end,
+                    Link::Xen(link),
+                ))))
             }
             Transport::Local(folder) => {
                 let (end, link) = local::serve(folder, self.own, client, port, orders)?;
-                Ok(Vchan::over_ring(end, Link::Local(link)))
+                Ok(Vchan::over(Channel::Ring(RingChannel::new(
+                    end,
+                    Link::Local(link),
+                ))))
             }
-            Transport::Socket(_) => Err(no_xen()),
+            Transport::Socket(folder) => {
+                let socket = SocketChannel::serve(folder, self.own, client, port, orders)?;
+                Ok(Vchan::over(Channel::Socket(socket)))
+            }
         }
     }
 
@@ -145,13 +156,22 @@ impl Endpoints {
         match &self.transport {
             Transport::Xen => {
                 let (end, link) = xen::connect(server, self.own, port, deadline)?;
-                Ok(Vchan::over_ring(end, Link::Xen(link)))
+                Ok(Vchan::over(Channel::Ring(RingChannel::new(
+                    end,
+                    Link::Xen(link),
+                ))))
             }
             Transport::Local(folder) => {
                 let (end, link) = local::connect(folder, server, self.own, port, deadline)?;
-                Ok(Vchan::over_ring(end, Link::Local(link)))
+                Ok(Vchan::over(Channel::Ring(RingChannel::new(
+                    end,
+                    Link::Local(link),
+                ))))
             }
-            Transport::Socket(_) => Err(no_xen()),
+            Transport::Socket(folder) => {
+                let socket = SocketChannel::connect(folder, server, self.own, port, deadline)?;
+                Ok(Vchan::over(Channel::Socket(socket)))
+            }
         }
     }
 
@@ -187,13 +207,6 @@ impl Endpoints {
         } else {
             Ok(())
         }
-    }
-}
-
-fn no_xen() -> OpenError {
-    OpenError::NoXen {
-        what: "/dev/xen/evtchn",
-        source: std::io::ErrorKind::NotFound.into(),
     }
 }
 

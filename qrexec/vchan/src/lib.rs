@@ -34,7 +34,9 @@ mod local;
 mod mapping;
 mod pages;
 mod ring;
+mod ringed;
 mod shared_memory;
+mod socket;
 mod stream;
 mod xen;
 

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::StreamError;
-use crate::local::LocalLink;
-use crate::ring::{End, Peer, SharedRing, Wake};
-use crate::xen::XenLink;
+use crate::ringed::RingChannel;
+use crate::socket::SocketChannel;
 
 /// How a channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,79 +29,50 @@ pub enum State {
 /// Dropping the value closes the channel.
 #[derive(Debug)]
 pub struct Vchan {
-    end: End<SharedRing>,
-    link: Link,
+    channel: Channel,
 }
 
-/// What carries wake-ups and the news of the peer's death.
+/// What the bytes go through.
 #[derive(Debug)]
-pub(crate) enum Link {
-    /// The local transport's socket.
-    Local(LocalLink),
-    /// An event channel, and xenstore where it tells of deaths.
-    Xen(XenLink),
+pub(crate) enum Channel {
+    /// A ring in shared memory.
+    Ring(RingChannel),
+    /// A plain socket.
+    Socket(SocketChannel),
 }
 
-impl Link {
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Local(link) => link.fd(),
-            Self::Xen(link) => link.fd(),
+/// Calls the method of whichever channel it is.
+macro_rules! either {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        match &mut $self.channel {
+            Channel::Ring(channel) => channel.$method($($argument),*),
+            Channel::Socket(channel) => channel.$method($($argument),*),
         }
-    }
-
-    fn acknowledge(&mut self) -> io::Result<()> {
-        match self {
-            Self::Local(link) => link.acknowledge(),
-            Self::Xen(link) => link.acknowledge(),
-        }
-    }
-
-    fn wake_peer(&self) {
-        match self {
-            Self::Local(link) => link.wake_peer(),
-            Self::Xen(link) => link.wake_peer(),
-        }
-    }
-
-    /// Whether the peer is known to be gone, whatever its live byte says.
-    fn peer_lost(&self) -> bool {
-        match self {
-            Self::Local(link) => link.peer_lost(),
-            Self::Xen(link) => link.peer_lost(),
-        }
-    }
+    };
 }
 
 impl Vchan {
-    pub(crate) fn over_ring(end: End<SharedRing>, link: Link) -> Self {
-        Self { end, link }
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self { channel }
     }
 
     /// The descriptor to poll for input: readable when bytes or space that were wanted came,
     /// or the peer came, left or died. Quiet again after [`Self::acknowledge`].
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.link.fd()
+        match &self.channel {
+            Channel::Ring(channel) => channel.fd(),
+            Channel::Socket(channel) => channel.fd(),
+        }
     }
 
     /// Takes note of what made [`Self::fd`] readable. Call it before looking again.
     pub fn acknowledge(&mut self) -> io::Result<()> {
-        self.link.acknowledge()?;
-        match &mut self.link {
-            Link::Xen(link) if self.end.peer() != Peer::NotYet => link.withdraw(),
-            _ => {}
-        }
-        Ok(())
+        either!(self.acknowledge())
     }
 
     /// How the channel stands.
     pub fn state(&mut self) -> State {
-        match self.end.peer() {
-            _ if self.link.peer_lost() => State::Closed,
-            Peer::NotYet => State::Waiting,
-            Peer::Live => State::Connected,
-            Peer::Gone => State::Closed,
-        }
+        either!(self.state())
     }
 
     /// Reads what is there, up to the buffer's length; 0 means nothing now.
@@ -110,40 +80,14 @@ impl Vchan {
     /// When it returns less than asked, the peer's next bytes make [`Self::fd`] readable.
     /// [`StreamError::Closed`] comes once the peer left and everything has been read.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, StreamError> {
-        // Looked at first: what was sent before leaving is then certainly visible below.
-        let closed = self.state() == State::Closed;
-        let mut done = 0;
-        loop {
-            let (count, wake) = self.end.read(&mut buffer[done..])?;
-            self.pay(wake);
-            done += count;
-            if done == buffer.len() || self.end.want_data()? == 0 {
-                break;
-            }
-        }
-        if done == 0 && closed && !buffer.is_empty() {
-            Err(StreamError::Closed)
-        } else {
-            Ok(done)
-        }
+        either!(self.read(buffer))
     }
 
     /// Writes as much as fits; 0 means full now.
     ///
     /// When it returns less than given, the peer's next reading makes [`Self::fd`] readable.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, StreamError> {
-        if self.state() == State::Closed {
-            return Err(StreamError::Closed);
-        }
-        let mut done = 0;
-        loop {
-            let (count, wake) = self.end.write(&bytes[done..])?;
-            self.pay(wake);
-            done += count;
-            if done == bytes.len() || self.end.want_space()? == 0 {
-                return Ok(done);
-            }
-        }
+        either!(self.write(bytes))
     }
 
     /// How many bytes wait to be read. Asks for a wake-up when there are none.
@@ -155,12 +99,8 @@ impl Vchan {
     ///
     /// More than a ring holds can never wait; `wanted` counts as the ring's size then.
     pub fn readable_at_least(&mut self, wanted: usize) -> Result<usize, StreamError> {
-        let ready = self.end.ready()? as usize;
-        if ready >= wanted.min(self.end.receive_size()) {
-            Ok(ready)
-        } else {
-            Ok(self.end.want_data()? as usize)
-        }
+        let wanted = wanted.min(self.receive_ring());
+        either!(self.readable_at_least(wanted))
     }
 
     /// How many bytes can be written. Asks for a wake-up when there is no room.
@@ -173,22 +113,24 @@ impl Vchan {
     /// Use it before beginning a message, so that a slow reader does not make the writer
     /// crawl. `wanted` counts as the ring's size when it is more.
     pub fn writable_at_least(&mut self, wanted: usize) -> Result<usize, StreamError> {
-        let space = self.end.space()? as usize;
-        if space >= wanted.min(self.end.send_size()) {
-            Ok(space)
-        } else {
-            Ok(self.end.want_space()? as usize)
-        }
+        let wanted = wanted.min(self.send_ring());
+        either!(self.writable_at_least(wanted))
     }
 
     /// The size of the ring this side reads: the most that can wait to be read.
     pub fn receive_ring(&self) -> usize {
-        self.end.receive_size()
+        match &self.channel {
+            Channel::Ring(channel) => channel.receive_size(),
+            Channel::Socket(channel) => channel.receive_size(),
+        }
     }
 
     /// The size of the ring this side writes: the most that [`Self::writable`] can say.
     pub fn send_ring(&self) -> usize {
-        self.end.send_size()
+        match &self.channel {
+            Channel::Ring(channel) => channel.send_size(),
+            Channel::Socket(channel) => channel.send_size(),
+        }
     }
 
     /// Writes all bytes, waiting for room until the deadline (`None`: for ever).
@@ -244,19 +186,6 @@ impl Vchan {
         } else {
             Err(StreamError::TimedOut)
         }
-    }
-
-    fn pay(&self, wake: Wake) {
-        if wake.0 {
-            self.link.wake_peer();
-        }
-    }
-}
-
-impl Drop for Vchan {
-    fn drop(&mut self) {
-        self.end.leave();
-        self.link.wake_peer();
     }
 }
 

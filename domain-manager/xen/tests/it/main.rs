@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The store over a wire and in memory, and our numbers against the installed headers.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 mod store;

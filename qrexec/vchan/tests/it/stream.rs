@@ -32,7 +32,11 @@ pub fn id(number: u32) -> DomId {
 
 impl Pair {
     pub fn local() -> Self {
-        Self::over(|folder| Transport::Local(folder))
+        Self::over(Transport::Local)
+    }
+
+    pub fn socket() -> Self {
+        Self::over(Transport::Socket)
     }
 
     fn over(transport: impl Fn(std::path::PathBuf) -> Transport) -> Self {
@@ -236,3 +240,4 @@ macro_rules! over {
 }
 
 over!(local);
+over!(socket);
