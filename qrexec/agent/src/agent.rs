@@ -134,7 +134,7 @@ impl Agent {
         daemon: &mut Daemon,
         ready: &mut impl FnMut(Version),
     ) -> Result<(), ControlError> {
-        while let Some(incoming) = daemon.next()? {
+        while let Some(incoming) = daemon.receive()? {
             match incoming {
                 Incoming::Agreed(version) => {
                     tracing::info!("the daemon is there; version {version}");

@@ -92,10 +92,10 @@ impl Caller {
             Err(_) => 0,
         };
         match &mut self.state {
-            State::Connected(route) => return Heard::Gone(Some(*route)),
-            _ if len == 0 => return Heard::Gone(None),
+            State::Connected(route) => Heard::Gone(Some(*route)),
+            _ if len == 0 => Heard::Gone(None),
             // Nothing may follow a request.
-            State::Waiting(_) => return Heard::Gone(None),
+            State::Waiting(_) => Heard::Gone(None),
             State::Asking(receiver) => {
                 receiver.push(&bytes[..len]);
                 match receiver.next() {

@@ -121,7 +121,7 @@ impl Session {
         let mut left = MESSAGES_PER_TURN;
         while self.agent.queued() < LINE_MAX && left > 0 {
             left -= 1;
-            match self.agent.next()? {
+            match self.agent.receive()? {
                 None => break,
                 Some(Incoming::Agreed(version)) => self.agree(version, ready)?,
                 Some(Incoming::Message(message)) => self.hear_agent(message),
@@ -265,7 +265,7 @@ impl Session {
                 }
             }
             Letter::Dom0 { ident, answer } => {
-                if !self.requests.get(&ident).is_some_and(|answered| !answered) {
+                if self.requests.get(&ident) != Some(&false) {
                     return;
                 }
                 let Some(port) = self.ports.allocate(DomId::DOM0) else {

@@ -101,7 +101,7 @@ impl<R: Role> Control<R> {
     }
 
     /// The next message, or `None` when there is nothing now.
-    pub fn next(&mut self) -> Result<Option<Incoming<R::Message>>, ControlError> {
+    pub fn receive(&mut self) -> Result<Option<Incoming<R::Message>>, ControlError> {
         loop {
             if let Some(incoming) = self.receiver.next()? {
                 return Ok(Some(incoming));

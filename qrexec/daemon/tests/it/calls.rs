@@ -16,7 +16,7 @@ fn dom0_calls_a_domain() {
     fixture.domain(1, "work");
     fixture.service("test.Tell", TELL);
     let outcome = finish(
-        &mut fixture.from_dom0("work", "QUBESRPC test.Tell+arg dom0"),
+        &mut fixture.dom0_calls("work", "QUBESRPC test.Tell+arg dom0"),
         b"hello\n",
     );
     assert_eq!(
@@ -25,7 +25,7 @@ fn dom0_calls_a_domain() {
     );
     assert_eq!(outcome.stderr, "trouble\n");
     let shell = finish(
-        &mut fixture.from_dom0("work", "echo $((6 * 7)); kill -9 $$"),
+        &mut fixture.dom0_calls("work", "echo $((6 * 7)); kill -9 $$"),
         b"",
     );
     assert_eq!((shell.code, shell.text()), (Some(137), "42\n"));
@@ -38,7 +38,7 @@ fn a_domain_calls_another_and_the_data_does_not_pass_dom0() {
     fixture.domain(2, "personal");
     fixture.service("test.Tell", TELL);
     let outcome = finish(
-        &mut fixture.from_domain(1, "personal", "test.Tell+a"),
+        &mut fixture.domain_calls(1, "personal", "test.Tell+a"),
         b"hello\n",
     );
     assert_eq!(
@@ -46,7 +46,10 @@ fn a_domain_calls_another_and_the_data_does_not_pass_dom0() {
         (Some(7), "a of work: hello\n")
     );
     assert_eq!(outcome.stderr, "trouble\n");
-    let back = finish(&mut fixture.from_domain(2, "work", "test.Tell"), b"hello\n");
+    let back = finish(
+        &mut fixture.domain_calls(2, "work", "test.Tell"),
+        b"hello\n",
+    );
     assert_eq!((back.code, back.text()), (Some(7), " of personal: hello\n"));
 }
 
@@ -57,14 +60,14 @@ fn a_domain_calls_dom0_and_hears_nothing_of_its_errors() {
     fixture.service("test.Tell", TELL);
     fixture.service("test.Env", r#"echo "$QREXEC_SERVICE_FULL_NAME $QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET_KEYWORD""#);
     let outcome = finish(
-        &mut fixture.from_domain(1, "dom0", "test.Tell+a"),
+        &mut fixture.domain_calls(1, "dom0", "test.Tell+a"),
         b"hello\n",
     );
     assert_eq!(
         (outcome.code, outcome.text(), outcome.stderr.as_str()),
         (Some(7), "a of work: hello\n", "")
     );
-    let environment = finish(&mut fixture.from_domain(1, "@adminvm", "test.Env"), b"");
+    let environment = finish(&mut fixture.domain_calls(1, "@adminvm", "test.Env"), b"");
     assert_eq!(environment.text(), "test.Env+ keyword adminvm\n");
 }
 
@@ -78,9 +81,9 @@ fn ten_megabytes_go_both_ways_intact() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     for mut command in [
-        fixture.from_domain(1, "personal", "test.Cat"),
-        fixture.from_dom0("work", "QUBESRPC test.Cat dom0"),
-        fixture.from_domain(1, "dom0", "test.Cat"),
+        fixture.domain_calls(1, "personal", "test.Cat"),
+        fixture.dom0_calls("work", "QUBESRPC test.Cat dom0"),
+        fixture.domain_calls(1, "dom0", "test.Cat"),
     ] {
         let outcome = finish(&mut command, &data);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
@@ -102,12 +105,12 @@ fn each_direction_ends_by_itself() {
         "echo before; exec >&- 2>&-; read line; test \"$line\" = go && exit 5",
     );
     let after = finish(
-        &mut fixture.from_dom0("work", "QUBESRPC test.After dom0"),
+        &mut fixture.dom0_calls("work", "QUBESRPC test.After dom0"),
         b"data",
     );
     assert_eq!((after.code, after.text()), (Some(0), "after the end\n"));
 
-    let mut command = fixture.from_dom0("work", "QUBESRPC test.Before dom0");
+    let mut command = fixture.dom0_calls("work", "QUBESRPC test.Before dom0");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -132,7 +135,7 @@ fn a_service_that_does_not_read_does_not_hold_up_the_call() {
     fixture.domain(1, "work");
     fixture.service("test.Deaf", "exit 3");
     let outcome = finish(
-        &mut fixture.from_dom0("work", "QUBESRPC test.Deaf dom0"),
+        &mut fixture.dom0_calls("work", "QUBESRPC test.Deaf dom0"),
         &vec![0; 5_000_000],
     );
     assert_eq!(outcome.code, Some(3));
@@ -147,7 +150,7 @@ fn a_service_may_use_its_input_socket_for_output() {
         "kill -USR1 $QREXEC_AGENT_PID; echo hello >&0; read x; echo \"got $x\" >&0",
     );
     let outcome = finish(
-        &mut fixture.from_dom0("work", "QUBESRPC test.Socket dom0"),
+        &mut fixture.dom0_calls("work", "QUBESRPC test.Socket dom0"),
         b"this\n",
     );
     assert_eq!(
@@ -162,7 +165,7 @@ fn just_exec_starts_and_does_not_attach() {
     fixture.domain(1, "work");
     let fifo = fixture.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let mut command = fixture.from_dom0("work", &format!("echo started > {}", fifo.display()));
+    let mut command = fixture.dom0_calls("work", &format!("echo started > {}", fifo.display()));
     let outcome = finish(command.arg("-e"), b"ignored");
     assert_eq!((outcome.code, outcome.text()), (Some(0), ""));
     assert_eq!(fs::read_to_string(fifo).unwrap(), "started\n");
@@ -173,7 +176,7 @@ fn prefix_data_comes_first_even_when_nothing_follows() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
     fixture.service("test.Line", "read line; echo \"$line\"");
-    let mut command = fixture.from_dom0("work", "QUBESRPC test.Line dom0");
+    let mut command = fixture.dom0_calls("work", "QUBESRPC test.Line dom0");
     let mut child = command
         .args(["-p", "prefix\n"])
         .stdin(Stdio::piped())
@@ -200,7 +203,7 @@ fn what_a_domain_writes_is_made_harmless_when_asked() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
     fixture.service("test.Evil", r"printf '\033]0;title\007ok\n'");
-    let mut command = fixture.from_dom0("work", "QUBESRPC test.Evil dom0");
+    let mut command = fixture.dom0_calls("work", "QUBESRPC test.Evil dom0");
     assert_eq!(finish(command.arg("-t"), b"").text(), "_]0;title\x07ok\n");
 }
 
@@ -210,7 +213,7 @@ fn a_local_program_talks_with_the_service() {
     fixture.domain(1, "work");
     fixture.domain(2, "personal");
     fixture.service("test.Upper", "read line; echo \"$line\" | tr a-z A-Z");
-    let mut command = fixture.from_domain(1, "personal", "test.Upper");
+    let mut command = fixture.domain_calls(1, "personal", "test.Upper");
     let outcome = finish(
         command.args(["sh", "-c", "echo hello; cat >&2; exit 4"]),
         b"",
@@ -233,7 +236,7 @@ fn fifty_calls_at_one_time_all_come_back() {
             scope.spawn(move || {
                 let text = format!("call {i}\n");
                 let outcome = finish(
-                    &mut fixture.from_domain(1, "personal", "test.Cat"),
+                    &mut fixture.domain_calls(1, "personal", "test.Cat"),
                     text.as_bytes(),
                 );
                 assert_eq!(

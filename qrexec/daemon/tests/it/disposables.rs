@@ -48,7 +48,7 @@ fn a_disposable_is_made_used_and_destroyed_and_the_answer_arrives() {
     fixture.service("test.Answer", "cat; exit 6");
     let data = vec![b'x'; 300_000];
     let outcome = finish(
-        &mut fixture.from_domain(1, "@dispvm:disp-base", "test.Answer"),
+        &mut fixture.domain_calls(1, "@dispvm:disp-base", "test.Answer"),
         &data,
     );
     assert_eq!(outcome.code, Some(6), "{}", outcome.stderr);
@@ -74,7 +74,7 @@ fn a_disposable_is_destroyed_when_its_caller_dies() {
             "test.Endless",
             "trap '' PIPE; echo started; exec sleep 1000",
         );
-        let mut command = fixture.from_domain(1, "@dispvm:disp-base", "test.Endless");
+        let mut command = fixture.domain_calls(1, "@dispvm:disp-base", "test.Endless");
         let mut call = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -111,7 +111,7 @@ fn a_disposable_that_does_not_start_is_removed_and_the_call_refused() {
     }));
     fixture.domain(1, "untrusted");
     let outcome = finish(
-        &mut fixture.from_domain(1, "@dispvm:disp-base", "test.True"),
+        &mut fixture.domain_calls(1, "@dispvm:disp-base", "test.True"),
         b"",
     );
     assert_eq!(outcome.code, Some(126));
@@ -133,11 +133,11 @@ fn a_halted_target_is_started_when_policy_says_so() {
     fixture.domain(1, "work");
     fixture.service("test.True", "true");
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "sleepy", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "sleepy", "test.True"), b"").code,
         Some(0)
     );
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "sleepy", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "sleepy", "test.True"), b"").code,
         Some(0)
     );
     assert_eq!(

@@ -35,8 +35,8 @@ fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
     let ready = fixture.domain(2, "personal");
     fixture.service("test.Long", "echo started; exec cat");
     let calls = [
-        under_way(&mut fixture.from_dom0("personal", "QUBESRPC test.Long dom0")),
-        under_way(&mut fixture.from_domain(1, "personal", "test.Long")),
+        under_way(&mut fixture.dom0_calls("personal", "QUBESRPC test.Long dom0")),
+        under_way(&mut fixture.domain_calls(1, "personal", "test.Long")),
     ];
     fixture.kill("agent 2");
     for call in calls {
@@ -51,7 +51,7 @@ fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
     fixture.start_agent(2);
     wait_ready(&ready);
     assert_eq!(
-        finish(&mut fixture.from_dom0("personal", "exit 3"), b"").code,
+        finish(&mut fixture.dom0_calls("personal", "exit 3"), b"").code,
         Some(3)
     );
 }
@@ -62,11 +62,11 @@ fn a_killed_daemon_leaves_running_calls_alone_and_its_successor_takes_new_ones()
     fixture.domain(1, "work");
     fixture.domain(2, "personal");
     fixture.service("test.Long", "echo started; cat");
-    let mut call = under_way(&mut fixture.from_domain(1, "personal", "test.Long"));
+    let mut call = under_way(&mut fixture.domain_calls(1, "personal", "test.Long"));
     fixture.kill("daemon 2");
     wait_ready(&fixture.start_daemon(2, "personal"));
     assert_eq!(
-        finish(&mut fixture.from_dom0("personal", "exit 3"), b"").code,
+        finish(&mut fixture.dom0_calls("personal", "exit 3"), b"").code,
         Some(3)
     );
     drop(call.stdin.take());
@@ -91,7 +91,7 @@ fn a_killed_caller_ends_the_service() {
         let fifo = fifo.clone();
         move || std::fs::read_to_string(fifo).unwrap()
     });
-    let mut call = under_way(&mut fixture.from_dom0("work", "QUBESRPC test.Hold dom0"));
+    let mut call = under_way(&mut fixture.dom0_calls("work", "QUBESRPC test.Hold dom0"));
     call.kill().unwrap();
     call.wait().unwrap();
     assert_eq!(reader.join().unwrap(), "ended\n");
@@ -152,13 +152,13 @@ fn an_agent_that_sends_garbage_loses_its_session_and_nothing_else_notices() {
         hung_up(&mut agent);
     }
     assert_eq!(
-        finish(&mut fixture.from_dom0("work", "exit 3"), b"").code,
+        finish(&mut fixture.dom0_calls("work", "exit 3"), b"").code,
         Some(3)
     );
     fixture.start_agent(2);
     wait_ready(&ready);
     assert_eq!(
-        finish(&mut fixture.from_dom0("evil", "exit 4"), b"").code,
+        finish(&mut fixture.dom0_calls("evil", "exit 4"), b"").code,
         Some(4)
     );
 }
@@ -187,14 +187,14 @@ fn an_agent_that_floods_and_never_reads_costs_only_itself() {
     // It still answers dom0: the client is heard when the agent reads again.
     fixture.domain(1, "work");
     assert_eq!(
-        finish(&mut fixture.from_dom0("work", "exit 3"), b"").code,
+        finish(&mut fixture.dom0_calls("work", "exit 3"), b"").code,
         Some(3)
     );
     drop(agent);
     fixture.start_agent(2);
     wait_ready(&ready);
     assert_eq!(
-        finish(&mut fixture.from_dom0("evil", "exit 4"), b"").code,
+        finish(&mut fixture.dom0_calls("evil", "exit 4"), b"").code,
         Some(4)
     );
 }
@@ -247,7 +247,7 @@ fn local_programs_that_talk_nonsense_to_the_agent_are_dropped() {
         }
     }
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "dom0", "test.True"), b"").code,
         Some(0)
     );
 }

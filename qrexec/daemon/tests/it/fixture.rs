@@ -210,14 +210,14 @@ impl Fixture {
     }
 
     /// A call from dom0: `command` is USER:COMMAND without the user.
-    pub fn from_dom0(&self, domain: &str, command: &str) -> Command {
+    pub fn dom0_calls(&self, domain: &str, command: &str) -> Command {
         let mut client = self.command("qrexec-client", 0);
         client.args(["-d", domain, &format!("{}:{command}", user())]);
         client
     }
 
     /// A call from a domain.
-    pub fn from_domain(&self, id: u32, target: &str, service: &str) -> Command {
+    pub fn domain_calls(&self, id: u32, target: &str, service: &str) -> Command {
         let mut client = self.command("qrexec-client-vm", id);
         client
             .arg("-a")

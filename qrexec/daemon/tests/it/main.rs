@@ -3,7 +3,7 @@
 //! by the tests.
 //!
 //! The other packages' programs have to be there: `cargo build --workspace --bins`.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod calls;
 mod disposables;

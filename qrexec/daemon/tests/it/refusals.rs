@@ -10,7 +10,7 @@ fn a_refused_caller_learns_service_and_target_and_nothing_of_the_policy() {
         "result=deny\nreason=no rule allows it\nrule=30-user.policy:3\n".into()
     }));
     fixture.domain(1, "untrusted");
-    let outcome = finish(&mut fixture.from_domain(1, "work", "qubes.Filecopy"), b"");
+    let outcome = finish(&mut fixture.domain_calls(1, "work", "qubes.Filecopy"), b"");
     assert_eq!((outcome.code, outcome.text()), (Some(126), ""));
     assert_eq!(
         outcome.stderr,
@@ -29,22 +29,22 @@ fn no_policy_daemon_means_refused() {
     fixture.domain(1, "work");
     fixture.service("test.True", "true");
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "dom0", "test.True"), b"").code,
         Some(126)
     );
     fixture.policy(Box::new(|_| "what?".into()));
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "dom0", "test.True"), b"").code,
         Some(126)
     );
     fixture.policy(Box::new(|_| String::new()));
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "dom0", "test.True"), b"").code,
         Some(126)
     );
     fixture.policy(Box::new(allow));
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "dom0", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "dom0", "test.True"), b"").code,
         Some(0)
     );
 }
@@ -61,10 +61,10 @@ fn a_missing_service_has_its_own_code() {
     )
     .unwrap();
     for mut command in [
-        fixture.from_domain(1, "personal", "test.None"),
-        fixture.from_domain(1, "dom0", "test.None"),
-        fixture.from_dom0("work", "QUBESRPC test.None dom0"),
-        fixture.from_dom0("work", "QUBESRPC test.Interpreter dom0"),
+        fixture.domain_calls(1, "personal", "test.None"),
+        fixture.domain_calls(1, "dom0", "test.None"),
+        fixture.dom0_calls("work", "QUBESRPC test.None dom0"),
+        fixture.dom0_calls("work", "QUBESRPC test.Interpreter dom0"),
     ] {
         assert_eq!(finish(&mut command, b"").code, Some(127));
     }
@@ -75,10 +75,10 @@ fn a_domain_that_is_not_there_is_refused() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
     assert_eq!(
-        finish(&mut fixture.from_domain(1, "nobody", "test.True"), b"").code,
+        finish(&mut fixture.domain_calls(1, "nobody", "test.True"), b"").code,
         Some(126)
     );
-    let outcome = finish(&mut fixture.from_dom0("nobody", "true"), b"");
+    let outcome = finish(&mut fixture.dom0_calls("nobody", "true"), b"");
     assert_eq!(outcome.code, Some(125));
     assert!(
         outcome
@@ -99,7 +99,7 @@ fn arguments_of_every_size_leave_both_daemons_alive() {
         0, 1, 63, 255, 3000, 3900, 4050, 4096, 4200, 5000, 20_000, 64_000,
     ] {
         let service = format!("test.Size+{}", "a".repeat(size));
-        let outcome = finish(&mut fixture.from_domain(1, "personal", &service), b"");
+        let outcome = finish(&mut fixture.domain_calls(1, "personal", &service), b"");
         match outcome.code {
             Some(0) => assert_eq!(
                 outcome.text(),
@@ -116,7 +116,7 @@ fn arguments_of_every_size_leave_both_daemons_alive() {
             ),
         }
         let direct = finish(
-            &mut fixture.from_dom0("personal", &format!("QUBESRPC {service} dom0")),
+            &mut fixture.dom0_calls("personal", &format!("QUBESRPC {service} dom0")),
             b"",
         );
         assert!(
@@ -125,11 +125,11 @@ fn arguments_of_every_size_leave_both_daemons_alive() {
         );
     }
     let small = finish(
-        &mut fixture.from_domain(1, "personal", "test.Size+abc"),
+        &mut fixture.domain_calls(1, "personal", "test.Size+abc"),
         b"",
     );
     assert_eq!((small.code, small.text()), (Some(0), "3"));
-    let back = finish(&mut fixture.from_domain(2, "work", "test.Size+abc"), b"");
+    let back = finish(&mut fixture.domain_calls(2, "work", "test.Size+abc"), b"");
     assert_eq!((back.code, back.text()), (Some(0), "3"));
 }
 
@@ -140,7 +140,7 @@ fn an_agent_without_rights_runs_nothing_for_others() {
     }
     let fixture = Fixture::new();
     fixture.domain(1, "work");
-    let mut command = fixture.from_dom0("work", "true");
+    let mut command = fixture.dom0_calls("work", "true");
     let outcome = finish(command.args(["-d", "work", "nobody:true"]), b"");
     assert_eq!(outcome.code, Some(125));
 }
