@@ -318,8 +318,8 @@ impl Session {
             Heard::Nothing => Ok(()),
             Heard::Gone => Err(None),
             Heard::Command(Command::Exec(exec)) => self.exec(number, exec).map_err(Some),
-            Heard::Command(Command::Connect(connect)) => {
-                self.connect(number, connect).map_err(Some)
+            Heard::Command(Command::Connect(connect, len)) => {
+                self.connect(number, connect, len).map_err(Some)
             }
         };
         if let Err(reason) = kept {
@@ -365,7 +365,12 @@ impl Session {
         Ok(())
     }
 
-    fn connect(&mut self, number: u64, connect: ServiceConnect) -> Result<(), &'static str> {
+    fn connect(
+        &mut self,
+        number: u64,
+        connect: ServiceConnect,
+        len: usize,
+    ) -> Result<(), &'static str> {
         if self.requests.get(&connect.ident) != Some(&false) {
             return Err("no such request waits for an answer");
         }
@@ -373,7 +378,7 @@ impl Session {
         self.accept(number, Kind::ServiceConnect, route, answer)?;
         self.claim(&connect.ident);
         self.agent
-            .queue(&ServiceConnect { route, ..connect }.encode());
+            .queue(&ServiceConnect { route, ..connect }.encode_with_field(len));
         Ok(())
     }
 

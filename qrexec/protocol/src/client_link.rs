@@ -24,8 +24,9 @@ use crate::version::Version;
 pub enum Command {
     /// Start a command in the domain.
     Exec(Exec),
-    /// Answer one of the domain's requests.
-    Connect(ServiceConnect),
+    /// Answer one of the domain's requests. The second value is the length of the id's field as it was
+    /// received: it may be cut after the NUL, and is passed on as long as it is.
+    Connect(ServiceConnect, usize),
 }
 
 /// A daemon's answer: where the data of the call goes.
@@ -59,7 +60,7 @@ impl Role for FromClient {
     fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
         match kind {
             Kind::ExecCmdline | Kind::JustExec => Some(9..=EXEC_BODY_MAX),
-            Kind::ServiceConnect => Some(8 + IDENT_LEN..=8 + IDENT_LEN),
+            Kind::ServiceConnect => Some(9..=8 + IDENT_LEN),
             _ => None,
         }
     }
@@ -68,7 +69,9 @@ impl Role for FromClient {
         match kind {
             Kind::ExecCmdline => Exec::parse(Mode::Attached, body).map(Command::Exec),
             Kind::JustExec => Exec::parse(Mode::Detached, body).map(Command::Exec),
-            _ => ServiceConnect::parse(body).map(Command::Connect),
+            _ => {
+                ServiceConnect::parse(body).map(|connect| Command::Connect(connect, body.len() - 8))
+            }
         }
     }
 }

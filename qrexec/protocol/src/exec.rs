@@ -105,10 +105,14 @@ pub struct ServiceConnect {
 impl ServiceConnect {
     /// The whole frame, 40 bytes of body.
     pub fn encode(&self) -> Vec<u8> {
-        frame(
-            Kind::ServiceConnect,
-            &[&self.route.encode(), &self.ident.field()],
-        )
+        self.encode_with_field(self.ident.field().len())
+    }
+
+    /// The whole frame with an id field of `len` bytes, but never so short that the id is cut.
+    pub fn encode_with_field(&self, len: usize) -> Vec<u8> {
+        let field = self.ident.field();
+        let len = len.clamp(self.ident.as_str().len() + 1, field.len());
+        frame(Kind::ServiceConnect, &[&self.route.encode(), &field[..len]])
     }
 
     pub(crate) fn parse(body: &[u8]) -> Result<Self, &'static str> {

@@ -7,7 +7,9 @@
 //!   exit code, in any order. A service without an error stream ends it at once, first.
 //! - The exit code goes out when the process has been reaped *and* its streams have ended; nobody
 //!   waits for the end of the caller's input. Nothing follows the exit code.
-//! - A service that could not be started answers with two empty streams and the reason's code.
+//! - A service that could not be started answers with two empty streams and the reason's code; in
+//!   that case the output ends first.
+//! - When the process has been reaped, its input is closed, for whatever it left behind.
 //! - A detached command (`JUST_EXEC`) answers with an exit code alone.
 //! - When the service stops reading, further input is thrown away, but the vchan is still read.
 //! - `STDOUT` from a caller counts as input (old peers do that); `STDERR` and exit codes from a
@@ -32,7 +34,8 @@ pub enum Shape {
     },
     /// Nothing: only an exit code is sent.
     Detached,
-    /// The service could not be started.
+    /// The service could not be started, where it would have had an error stream. Elsewhere it is a
+    /// [`Self::ProgramWithoutErrors`] that has ended.
     Failed,
 }
 
@@ -160,7 +163,8 @@ impl ServiceEnd {
 
     /// The next frame to send after the bytes that were read so far, if one is due.
     pub fn next_frame(&mut self) -> Option<Vec<u8>> {
-        if self.errors == Output::Ended {
+        let output_first = self.shape == Shape::Failed;
+        if self.errors == Output::Ended && !(output_first && self.output == Output::Ended) {
             self.errors = Output::EndSent;
             return Some(Stream::Stderr.end());
         }
@@ -217,10 +221,13 @@ mod tests {
     fn a_service_that_cannot_start_still_ends_its_streams() {
         let mut end = ServiceEnd::new(Shape::Failed);
         end.process_ended(127);
-        assert_eq!(
-            frames(&mut end),
-            [Stream::Stderr.end(), Stream::Stdout.end(), exit_code(127)]
-        );
+        let expected = [Stream::Stdout.end(), Stream::Stderr.end(), exit_code(127)];
+        assert_eq!(frames(&mut end), expected);
+        let mut end = ServiceEnd::new(Shape::ProgramWithoutErrors);
+        end.end_output(Stream::Stdout);
+        end.process_ended(127);
+        let expected = [Stream::Stderr.end(), Stream::Stdout.end(), exit_code(127)];
+        assert_eq!(frames(&mut end), expected);
     }
 
     #[test]

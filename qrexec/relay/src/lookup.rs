@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,17 @@ fn absent(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound
 }
 
+/// Whether the system can run the file by itself. What it cannot, it would hand to a shell, and no shell
+/// may stand between a caller and a service.
+fn names_its_interpreter(path: &Path) -> bool {
+    let mut first = [0; 4];
+    match fs::File::open(path).and_then(|mut file| file.read(&mut first)) {
+        Ok(len) => first[..len].starts_with(b"#!") || &first == b"\x7fELF",
+        // A program that may be run but not read is none of our business.
+        Err(_) => true,
+    }
+}
+
 fn look_at(path: &Path) -> Result<Option<Found>, LookupError> {
     let unreadable = |source| LookupError::Unreadable {
         path: path.to_owned(),
@@ -150,7 +161,7 @@ fn look_at(path: &Path) -> Result<Option<Found>, LookupError> {
     if kind.is_socket() {
         return Ok(Some(Found::Socket(path.to_owned())));
     }
-    if kind.is_file() && eaccess(path, AccessFlags::X_OK).is_ok() {
+    if kind.is_file() && eaccess(path, AccessFlags::X_OK).is_ok() && names_its_interpreter(path) {
         return Ok(Some(Found::Program(path.to_owned())));
     }
     Err(LookupError::NotExecutable(path.to_owned()))
@@ -194,6 +205,9 @@ mod tests {
         program(&root.path().join("a"));
         fs::write(root.path().join("a+"), "").unwrap();
         assert!(matches!(find("a"), Err(LookupError::NotExecutable(_))));
+        program(&root.path().join("b"));
+        fs::write(root.path().join("b"), "rm -rf /").unwrap();
+        assert!(matches!(find("b"), Err(LookupError::NotExecutable(_))));
         symlink(root.path().join("a/b"), root.path().join("a+dir")).unwrap();
         assert!(matches!(find("a+dir"), Err(LookupError::Unreadable { .. })));
         symlink("/nowhere/at/all", root.path().join("a+gone")).unwrap();

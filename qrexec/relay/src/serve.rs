@@ -4,7 +4,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use qrexec_protocol::data::Stream;
-use qrexec_protocol::exec::Mode;
 use qrexec_protocol::exit;
 use qrexec_protocol::service::{ServiceEnd, Shape, ToService};
 use thiserror::Error;
@@ -84,7 +83,7 @@ impl Service {
                     output: Some(fd),
                     ..bare(shape)
                 },
-                Err(_) => Self::new(Started::Failed(exit::PROBLEM, Mode::Attached)),
+                Err(_) => Self::new(Started::Failed(exit::PROBLEM, Shape::Failed)),
             },
             Started::Detached(process) => {
                 let mut service = Self {
@@ -94,13 +93,9 @@ impl Service {
                 service.end.process_ended(0);
                 service
             }
-            Started::Failed(code, mode) => {
-                let attached = mode == Mode::Attached;
-                let mut service = bare(if attached {
-                    Shape::Failed
-                } else {
-                    Shape::Detached
-                });
+            Started::Failed(code, shape) => {
+                let mut service = bare(shape);
+                service.end.end_output(Stream::Stdout);
                 service.end.process_ended(code);
                 service
             }
@@ -202,6 +197,8 @@ impl Service {
         {
             self.process = None;
             self.end.process_ended(code);
+            // What the process left behind must not wait for more input.
+            self.break_input();
         }
         Ok(())
     }

@@ -46,8 +46,8 @@ pub enum Started {
     Socket(OwnedFd, Shape),
     /// A program on `/dev/null`, still to be reaped.
     Detached(Running),
-    /// Nothing is running; the code says why. The second value tells whether streams were asked for.
-    Failed(i32, Mode),
+    /// Nothing is running; the code says why, the shape tells which streams have to be ended.
+    Failed(i32, Shape),
 }
 
 /// What it takes to start services on this side.
@@ -86,7 +86,8 @@ impl Host {
 
     /// Starts what the command says. Failures are logged and become an exit code.
     pub fn start(&self, command: &[u8], mode: Mode) -> Started {
-        let problem = Started::Failed(exit::PROBLEM, mode);
+        let shape = self.failed(mode);
+        let problem = Started::Failed(exit::PROBLEM, shape);
         let command = match CommandLine::parse(command) {
             Ok(command) => command,
             Err(error) => {
@@ -105,10 +106,19 @@ impl Host {
             };
             tracing::warn!("cannot start {what}: {error}");
             match error.kind() {
-                io::ErrorKind::NotFound => Started::Failed(exit::NOT_FOUND, mode),
+                io::ErrorKind::NotFound => Started::Failed(exit::NOT_FOUND, shape),
                 _ => problem,
             }
         })
+    }
+
+    /// What stands in for a service that cannot be started.
+    fn failed(&self, mode: Mode) -> Shape {
+        match (mode, &self.identity) {
+            (Mode::Detached, _) => Shape::Detached,
+            (Mode::Attached, Identity::Dom0) => Shape::ProgramWithoutErrors,
+            (Mode::Attached, _) => Shape::Failed,
+        }
     }
 
     /// Runs a call from dom0 to dom0: the service has this process's own streams.
@@ -192,7 +202,7 @@ impl Host {
         match found {
             Found::Nothing => {
                 tracing::info!("no service {}", call.service);
-                Ok(Started::Failed(exit::NOT_FOUND, mode))
+                Ok(Started::Failed(exit::NOT_FOUND, self.failed(mode)))
             }
             Found::Program(path) => {
                 let mut command = self.as_user(user, &path)?;
@@ -221,7 +231,7 @@ impl Host {
             sink::write_all(&fd, format!("{}\0", call.words()).as_bytes())?;
         }
         if mode == Mode::Detached {
-            return Ok(Started::Failed(0, mode));
+            return Ok(Started::Failed(0, Shape::Detached));
         }
         let shape = Shape::Socket {
             until_client_eof: config.exit_on_client_eof,

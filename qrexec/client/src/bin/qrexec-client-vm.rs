@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -34,16 +34,16 @@ struct Arguments {
     #[arg(long, value_name = "BYTES")]
     buffer_size: Option<u64>,
     /// Filter output even if it is not a terminal.
-    #[arg(long, overrides_with = "no_filter_escape_chars_stdout")]
+    #[arg(short = 't', long, overrides_with = "no_filter_escape_chars_stdout")]
     filter_escape_chars_stdout: bool,
     /// Filter errors even if they are not a terminal.
-    #[arg(long, overrides_with = "no_filter_escape_chars_stderr")]
+    #[arg(short = 'T', long, overrides_with = "no_filter_escape_chars_stderr")]
     filter_escape_chars_stderr: bool,
     /// Do not filter output, even on a terminal.
-    #[arg(short = 't', long)]
+    #[arg(long)]
     no_filter_escape_chars_stdout: bool,
     /// Do not filter errors, even on a terminal.
-    #[arg(short = 'T', long)]
+    #[arg(long)]
     no_filter_escape_chars_stderr: bool,
     /// The agent's socket.
     #[arg(
@@ -123,8 +123,11 @@ fn run(arguments: Arguments) -> anyhow::Result<i32> {
         .write_all(&trigger.encode(Version::OWN)?)
         .context("cannot talk with the qrexec agent")?;
     let Some(route) = answer(&mut agent).context("cannot talk with the qrexec agent")? else {
+        // Scripts know these two words; a person at a terminal gets more.
         eprintln!("Request refused");
-        eprintln!("error: {what} was refused");
+        if io::stderr().is_terminal() {
+            eprintln!("error: {what} was refused by policy");
+        }
         return Ok(exit::REFUSED);
     };
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
