@@ -4,4 +4,5 @@
 // Helpers of tests may panic like tests.
 #![allow(clippy::unwrap_used)]
 
+mod oracle;
 mod store;
