@@ -32,6 +32,14 @@ pub struct Entry {
     info: OnceCell<String>,
 }
 
+impl Entry {
+    /// Whether it is there for those who ask: not while it is made, and not any more once
+    /// its removal is written down. Nothing new can come to depend on it then.
+    pub fn is_visible(&self) -> bool {
+        !matches!(self.life.phase(), Phase::Creating | Phase::Removing)
+    }
+}
+
 /// All domains and the system's own properties.
 #[derive(Debug)]
 pub struct Model {
@@ -116,14 +124,14 @@ impl Model {
         self.names.get(name)
     }
 
-    /// The domain a request is about. What is still being created is not there yet.
+    /// The domain a request is about, if it is visible.
     pub fn find(&self, destination: &Destination) -> Result<&Entry, Failure> {
         let entry = match destination {
             Destination::Name(name) => self.names.get(name).and_then(|u| self.entries.get(u)),
             Destination::Uuid(uuid) => self.entries.get(uuid),
         };
         entry
-            .filter(|e| e.life.phase() != Phase::Creating)
+            .filter(|e| e.is_visible())
             .ok_or_else(|| Failure::NoSuchDomain(destination.to_string()))
     }
 
@@ -136,7 +144,7 @@ impl Model {
             .filter_map(|uuid| self.entries.get(uuid));
         dom0.into_iter()
             .chain(others.filter(|e| e.domain.class != Class::AdminVM))
-            .filter(|e| e.life.phase() != Phase::Creating)
+            .filter(|e| e.is_visible())
     }
 
     /// Every domain, visible or not.

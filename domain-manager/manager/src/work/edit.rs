@@ -52,7 +52,7 @@ fn parse_domain(model: &Model, property: &str, text: &str) -> Result<Option<Doma
     }
     let name = DomainName::parse(text).map_err(|error| Failure::bad_value(property, error))?;
     let found = model.uuid_of(&name).and_then(|uuid| model.get(uuid));
-    match found.filter(|entry| entry.life.phase() != Phase::Creating) {
+    match found.filter(|entry| entry.is_visible()) {
         Some(entry) => Ok(Some(entry.domain.uuid.clone())),
         None => Err(Failure::bad_value(
             property,
