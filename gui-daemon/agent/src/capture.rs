@@ -71,7 +71,9 @@ impl Buffer {
         let pages = match self.spare.take().filter(fits) {
             Some(pages) => pages,
             // Some room, since a window that is being resized asks again and again.
-            None => link.share((needed + needed / 4).min(MAX_IMAGE_PAGES))?,
+            None => link
+                .share((needed + needed / 4).min(MAX_IMAGE_PAGES))
+                .or_else(|_| link.share(needed))?,
         };
         let old = self.current.replace((pages, size)).map(|(pages, _)| pages);
         if !link.acknowledges(Version::DUMP_ACK) {
