@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `cargo xtask test`: every check and every test, and a count that leaves nothing out.
+
+use anyhow::bail;
+
+use crate::checks;
+use crate::packages;
+use crate::progress::{Progress, cargo};
+
+/// What the test runners said in their closing lines.
+#[derive(Default)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+    runs_failed: u32,
+}
+
+impl Count {
+    /// Reads a closing line such as `test result: ok. 7 passed; 0 failed; 0 ignored; …`.
+    fn listen(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for part in counts.split(';') {
+            match part.trim().split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                Some((number, "ignored")) => self.ignored += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        progress: &mut Progress,
+        name: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<()> {
+        let before = self.passed + self.failed;
+        let succeeded = progress.step(name, |progress| {
+            progress.run_listening(&mut cargo(arguments), |line| self.listen(line))
+        })?;
+        if !succeeded {
+            self.runs_failed += 1;
+        }
+        if self.passed + self.failed == before {
+            bail!("{name} ran no test at all");
+        }
+        Ok(())
+    }
+}
+
+/// Runs everything; fails when anything fails, or does not run.
+pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
+    packages::install(progress, &[packages::TRY, packages::TEST])?;
+    progress.step("formatting", |progress| {
+        progress.run(&mut cargo(&["fmt", "--all", "--check"]))
+    })?;
+    progress.step("licences of all dependencies", |_| checks::licences())?;
+    progress.step("the fence around unsafe code", |_| checks::unsafe_fence())?;
+    progress.step("clippy", |progress| {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        progress.run(&mut cargo(&arguments))
+    })?;
+    progress.step("compiling the programs that tests run", |progress| {
+        progress.run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))
+    })?;
+
+    let mut count = Count::default();
+    let everything_else = [
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--exclude",
+        "bulkhead-box",
+    ];
+    count.run(
+        progress,
+        "tests of every crate, and the story on the local back end",
+        &everything_else,
+    )?;
+    count.run(
+        progress,
+        "tests of the box itself",
+        &["test", "-p", "bulkhead-box", "--lib"],
+    )?;
+    if without_box {
+        shout();
+    } else {
+        progress.step("compiling for the box", |progress| {
+            progress.run(&mut cargo(&[
+                "build",
+                "--quiet",
+                "--release",
+                "--workspace",
+                "--bins",
+            ]))
+        })?;
+        let real_xen = [
+            "test",
+            "--release",
+            "-p",
+            "bulkhead-box",
+            "--test",
+            "on_xen",
+        ];
+        count.run(progress, "the box: real Xen", &real_xen)?;
+    }
+    let Count {
+        passed,
+        failed,
+        ignored,
+        runs_failed,
+    } = count;
+    progress.say("done");
+    println!("{passed} passed, {failed} failed, {ignored} skipped");
+    if without_box {
+        shout();
+    }
+    if failed + runs_failed > 0 {
+        bail!("{failed} tests failed in {runs_failed} runs");
+    }
+    Ok(())
+}
+
+/// Prints the measured figures.
+pub fn bench(progress: &mut Progress, name: Option<&str>) -> anyhow::Result<()> {
+    packages::install(progress, &[packages::TRY, packages::TEST])?;
+    progress.step("compiling the programs that benches run", |progress| {
+        progress.run(&mut cargo(&[
+            "build",
+            "--quiet",
+            "--release",
+            "--workspace",
+            "--bins",
+        ]))
+    })?;
+    let mut command = cargo(&["bench", "--workspace", "--benches"]);
+    if let Some(name) = name {
+        command = cargo(&["bench", "--workspace", "--bench"]);
+        command.arg(format!("*{name}*"));
+    }
+    progress.step("benches", |progress| progress.run(&mut command))
+}
+
+fn shout() {
+    println!(
+        "\n*** REAL XEN WAS LEFT OUT (--without-box) ***\n\
+         *** vchan against libxenvchan, both back ends' conformance and the story on Xen were NOT tested ***\n"
+    );
+}
