@@ -78,6 +78,9 @@ impl Agent {
             path: options.socket.clone(),
             source,
         };
+        if let Some(folder) = options.socket.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
         match fs::remove_file(&options.socket) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
