@@ -17,14 +17,14 @@ mod stories;
 
 /// The process that a [`fixture::Fixture`] starts; no test.
 #[test]
-#[ignore = "the manager's process, started by the tests"]
+#[ignore = "2026-11-23: not a test but the manager's process, which tests start"]
 fn manager_process() {
     fixture::serve();
 }
 
 /// The program that the manager starts as a domain's qrexec daemon; no test.
 #[test]
-#[ignore = "a qrexec daemon's process, started by the manager"]
+#[ignore = "2026-11-23: not a test but a qrexec daemon's process, which the manager starts"]
 fn qrexec_daemon_process() {
     fake::qrexec_daemon();
 }
