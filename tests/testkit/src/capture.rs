@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,12 @@ impl Captured {
     }
 }
 
+#[derive(Debug, Default)]
+struct SoFar {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
 /// A command that runs. Dropped unfinished, it is killed with its whole process group.
 #[derive(Debug)]
 pub struct Running {
@@ -44,7 +50,15 @@ pub struct Running {
     deadline: Instant,
     limit: Duration,
     end: mpsc::Receiver<io::Result<i32>>,
-    streams: Option<[JoinHandle<Vec<u8>>; 2]>,
+    streams: Option<[JoinHandle<()>; 2]>,
+    printed: [Arc<Printed>; 2],
+}
+
+/// What a command has written to one of its outputs so far.
+#[derive(Debug, Default)]
+struct Printed {
+    so_far: Mutex<SoFar>,
+    changed: Condvar,
 }
 
 impl Running {
@@ -63,7 +77,11 @@ impl Running {
             // A command may end without reading everything.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
-        let streams = [drain(child.stdout.take()), drain(child.stderr.take())];
+        let printed: [Arc<Printed>; 2] = Default::default();
+        let streams = [
+            drain(child.stdout.take(), &printed[0]),
+            drain(child.stderr.take(), &printed[1]),
+        ];
         let (tell, end) = mpsc::channel();
         thread::spawn(move || drop(tell.send(wait(child))));
         let deadline = Instant::now() + limit;
@@ -74,14 +92,31 @@ impl Running {
             limit,
             end,
             streams: Some(streams),
+            printed,
         })
     }
 
-    /// Whether it has ended; [`Self::finish`] then gives its output at once.
-    pub fn ended(&self) -> bool {
-        self.streams
-            .as_ref()
-            .is_some_and(|streams| streams.iter().all(JoinHandle::is_finished))
+    /// Waits until its standard output holds `text`.
+    pub fn prints(&self, text: &str) -> anyhow::Result<()> {
+        let mut so_far = self.printed[0].lock();
+        loop {
+            if String::from_utf8_lossy(&so_far.bytes).contains(text) {
+                return Ok(());
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || so_far.ended {
+                let printed = String::from_utf8_lossy(&so_far.bytes).into_owned();
+                drop(so_far);
+                let complaints = self.printed[1].take();
+                let complaints = String::from_utf8_lossy(&complaints);
+                bail!(
+                    "{} did not print {text:?} but {printed:?}\n{complaints}",
+                    self.line
+                );
+            }
+            let waited = self.printed[0].changed.wait_timeout(so_far, left);
+            so_far = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Kills it as `kill -9` would.
@@ -114,10 +149,21 @@ impl Running {
     }
 
     fn collect(&mut self) -> [Vec<u8>; 2] {
-        let streams = self.streams.take();
-        streams.map_or_else(Default::default, |both| {
-            both.map(|s| s.join().unwrap_or_default())
-        })
+        for stream in self.streams.take().into_iter().flatten() {
+            // What was read before a panic of the reader is still worth showing.
+            let _ = stream.join();
+        }
+        [self.printed[0].take(), self.printed[1].take()]
+    }
+}
+
+impl Printed {
+    fn lock(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().bytes)
     }
 }
 
@@ -137,13 +183,18 @@ fn wait(mut child: Child) -> io::Result<i32> {
     Ok(code.unwrap_or(-1))
 }
 
-fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+fn drain(stream: Option<impl Read + Send + 'static>, into: &Arc<Printed>) -> JoinHandle<()> {
+    let into = Arc::clone(into);
     thread::spawn(move || {
-        let mut bytes = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
         if let Some(mut stream) = stream {
-            let _ = stream.read_to_end(&mut bytes);
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                into.lock().bytes.extend_from_slice(&buffer[..length]);
+                into.changed.notify_all();
+            }
         }
-        bytes
+        into.lock().ended = true;
+        into.changed.notify_all();
     })
 }
 

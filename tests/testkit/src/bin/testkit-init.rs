@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use testkit::Processes;
 use testkit::wire::{News, Start};
@@ -41,6 +41,10 @@ fn run() -> anyhow::Result<()> {
         .context("cannot start `sleep`")?;
     let anchor_id = anchor.id().cast_signed();
     say(&News::Started(anchor_id));
+    // Held while a program is started: a child that could not become the program has to be
+    // waited for by whoever made it.
+    let starting = Arc::new(Mutex::new(()));
+    let starts = Arc::clone(&starting);
     let (over, end) = mpsc::channel();
     thread::spawn(move || {
         for line in io::stdin().lock().lines() {
@@ -48,7 +52,10 @@ fn run() -> anyhow::Result<()> {
                 .map_err(anyhow::Error::from)
                 .and_then(|line| Ok(serde_json::from_str(&line)?))
             {
-                Ok(start) => say(&begin(&start)),
+                Ok(start) => {
+                    let _alone = starts.lock();
+                    say(&begin(&start));
+                }
                 Err(error) => say(&News::Failed(format!("not an order: {error}"))),
             }
         }
@@ -64,7 +71,10 @@ fn run() -> anyhow::Result<()> {
                 let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
             }
         }
-        match waitpid(None, None) {
+        // Only looks; then waits for the start of a program to be over before it collects.
+        let _ = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        let _alone = starting.lock();
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) => say(&News::Ended(pid.as_raw(), code)),
             Ok(WaitStatus::Signaled(pid, signal, _)) => {
                 ending |= pid.as_raw() == anchor_id;
