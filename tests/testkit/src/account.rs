@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What is there besides what should be: processes, mounts, files of guests.
+//! What is there besides what should be: processes, mounts, loop devices, files of guests.
 
 use std::fmt;
 use std::fs;
@@ -27,7 +27,7 @@ impl fmt::Display for Leftovers {
 }
 
 /// Takes account of an installation in which no guest should run: any process whose program
-/// is not in `daemons`, any mount below the root, and what guests leave in the run-time
+/// is not in `daemons`, any mount or loop device below the root, and what guests leave in the run-time
 /// folders is left over.
 pub fn account(layout: &Layout, processes: &[Process], daemons: &[&str]) -> Leftovers {
     let mut left = Vec::new();
@@ -40,6 +40,12 @@ pub fn account(layout: &Layout, processes: &[Process], daemons: &[&str]) -> Left
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for mount in mounts.lines().filter(|line| line.contains(&root)) {
         left.push(format!("mount: {mount}"));
+    }
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        if file.starts_with(&root) {
+            left.push(format!("loop device: {} of {file}", entry.path().display()));
+        }
     }
     let guests = layout.runtime().join("guests");
     for folder in [guests, layout.qrexec_dir(), layout.local_vchan_dir()] {

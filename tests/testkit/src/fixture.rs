@@ -135,7 +135,7 @@ impl Fixture {
         let mut programs = self.programs.folder().to_owned();
         if !options.replaced.is_empty() {
             programs = self.folder.path().join("programs");
-            self.link_programs(&programs, &options.replaced)?;
+            self.assemble(&programs, &options.replaced)?;
         }
         let mut settings = format!("backend = \"local\"\n{}\n", options.settings);
         settings.push_str(&format!(
@@ -154,26 +154,29 @@ impl Fixture {
         Ok(())
     }
 
-    /// A folder with links to all of our programs but those that are replaced.
-    fn link_programs(&self, folder: &Path, replaced: &[(String, PathBuf)]) -> anyhow::Result<()> {
+    /// A folder with all of our programs but those that are replaced. No symbolic links: a
+    /// guest sees nothing but the folder.
+    fn assemble(&self, folder: &Path, replaced: &[(String, PathBuf)]) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(self.programs.folder())? {
-            let entry = entry?;
-            if entry.file_type()?.is_file()
-                && !replaced
-                    .iter()
-                    .any(|(name, _)| **name == *entry.file_name())
-            {
-                std::os::unix::fs::symlink(entry.path(), folder.join(entry.file_name()))?;
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            // Libraries and notes of the compiler lie there too.
+            let program = path.is_file() && path.extension().is_none();
+            let to = folder.join(&name);
+            if program && fs::hard_link(&path, &to).is_err() {
+                fs::copy(&path, &to)?;
             }
         }
         for (name, program) in replaced {
-            std::os::unix::fs::symlink(program, folder.join(name))?;
+            let to = folder.join(name);
+            fs::remove_file(&to)?;
+            fs::copy(program, to)?;
         }
         Ok(())
     }
 
-    fn log(&self, name: &str) -> anyhow::Result<Log> {
+    /// The log of a daemon: `policyd`, `work-qrexec`, `work-console` …
+    pub fn log(&self, name: &str) -> anyhow::Result<Log> {
         Log::at(self.layout.logs().join(format!("{name}.log")))
     }
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What cannot be done is refused in words, and leaves nothing behind.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use testkit::{Fixture, FixtureOptions};
+
+use crate::scene::Scene;
+
+/// Complaints without the back end's standing warning.
+fn told(complaint: &str) -> String {
+    let lines = complaint
+        .lines()
+        .filter(|line| !line.starts_with("warning:"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_domain_needs_a_template_a_free_name_and_a_label() {
+    let scene = Scene::new();
+    let create = |name, template, label| {
+        let argv = [
+            "bulkhead",
+            "create",
+            name,
+            "--template",
+            template,
+            "--label",
+            label,
+        ];
+        told(&scene.fails(&argv).1)
+    };
+    assert_snapshot!(create("bank", "fedora", "green"), @"
+    error: there is no domain `fedora`
+    hint: `bulkhead ls` lists the domains there are
+    ");
+    assert_snapshot!(create("work", "debian", "green"), @"error: there is already a domain `work`");
+    assert_snapshot!(create("bank", "debian", "pink").lines().next().unwrap(), @"error: invalid value 'pink' for '--label <LABEL>': there is no label `pink`; labels are red, orange, yellow, green, gray, blue, purple, black");
+    assert_snapshot!(create("-dm", "debian", "red").lines().next().unwrap(), @"");
+    assert_snapshot!(create("work", "personal", "red"), @"");
+    assert!(!scene.domains().iter().any(|domain| domain.name == "bank"));
+    scene.over();
+}
+
+#[test]
+fn a_template_in_use_is_not_removed() {
+    let scene = Scene::new();
+    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "debian"]).1), @"");
+    scene.works();
+    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "work"]).1), @"");
+    scene.over();
+}
+
+#[test]
+fn without_xen_the_manager_says_what_is_missing() {
+    let options = FixtureOptions {
+        desktop: false,
+        ..FixtureOptions::default()
+    };
+    let fixture = Fixture::start(&options).unwrap();
+    let settings = fixture.layout().settings_file();
+    let text = fs::read_to_string(&settings)
+        .unwrap()
+        .replace("\"local\"", "\"xen\"");
+    fs::write(settings, text).unwrap();
+    fixture
+        .end_daemon("bulkheadd", nix::sys::signal::Signal::SIGTERM)
+        .unwrap();
+    let captured = fixture.run(&["bulkheadd"]).unwrap();
+    assert_eq!(captured.code, 1);
+    assert_snapshot!(told(&captured.complaint()), @"");
+    let (code, complaint) = {
+        let captured = fixture.run(&["bulkhead", "ls"]).unwrap();
+        (captured.code, captured.complaint())
+    };
+    assert_eq!(code, 1);
+    assert_snapshot!(told(&complaint).replace(&fixture.folder().display().to_string(), "ROOT"), @"");
+}
