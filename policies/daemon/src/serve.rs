@@ -24,6 +24,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::load::Directory;
 use crate::state::{Shared, State};
 use crate::status::status_socket;
+use crate::system::Doorbell;
 use crate::wire::{BadQuestion, QUESTION_MAX, Question};
 use crate::{reload, system};
 
@@ -71,11 +72,13 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     let local = LocalSet::new();
     let serve = async {
         let (loaded, first) = tokio::sync::oneshot::channel();
-        spawn_local(answer_questions(questions.listener()?, state.clone()));
+        let bell = Rc::new(Doorbell::default());
+        let answering = answer_questions(questions.listener()?, state.clone(), bell.clone());
+        spawn_local(answering);
         spawn_local(tell_status(statuses.listener()?, state.clone()));
         let watched = state.clone();
         let internal = layout.internal_socket();
-        spawn_local(async move { system::watch(&internal, &watched).await });
+        spawn_local(async move { system::watch(&internal, &watched, &bell).await });
         spawn_local(async move {
             if first.await.is_ok() {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -137,17 +140,17 @@ impl Drop for Socket {
     }
 }
 
-async fn answer_questions(listener: UnixListener, state: Shared) {
+async fn answer_questions(listener: UnixListener, state: Shared, bell: Rc<Doorbell>) {
     let places = Arc::new(Semaphore::new(ASKERS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
         let stream = accept(&listener).await;
-        let state = state.clone();
+        let (state, bell) = (state.clone(), bell.clone());
         spawn_local(async move {
             let _place = place;
-            match timeout(PATIENCE, answer_one(stream, &state)).await {
+            match timeout(PATIENCE, answer_one(stream, &state, &bell)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => warn!("no answer to a question: {e}"),
                 Err(_) => warn!("no answer to a question: the asker is too slow"),
@@ -164,7 +167,11 @@ enum NoAnswer {
     Io(#[from] io::Error),
 }
 
-async fn answer_one(mut stream: UnixStream, state: &Shared) -> Result<(), NoAnswer> {
+async fn answer_one(
+    mut stream: UnixStream,
+    state: &Shared,
+    bell: &Doorbell,
+) -> Result<(), NoAnswer> {
     let mut bytes = Vec::with_capacity(512);
     while !Question::is_complete(&bytes) {
         if bytes.len() > QUESTION_MAX {
@@ -175,6 +182,9 @@ async fn answer_one(mut stream: UnixStream, state: &Shared) -> Result<(), NoAnsw
         }
     }
     let question = Question::decode(&bytes)?;
+    if !state.borrow().knows_the_system() {
+        bell.ring().await;
+    }
     let answer = state.borrow_mut().answer(&question, SystemTime::now());
     stream.write_all(&answer).await?;
     stream.shutdown().await?;

@@ -125,6 +125,11 @@ impl State {
         }
     }
 
+    /// Whether there is word of the domain manager.
+    pub(crate) fn knows_the_system(&self) -> bool {
+        self.system.is_some()
+    }
+
     pub(crate) fn status(&self) -> Status {
         Status {
             policy: self.status.clone(),

@@ -2,6 +2,7 @@
 //! Keeps the state of the domains by one watch on the domain manager's internal socket.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use bulkhead_admin::{Destination, Reply, Request};
@@ -9,6 +10,8 @@ use bulkhead_policy::System;
 use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::state::Shared;
@@ -31,9 +34,32 @@ enum WatchEnded {
     Malformed(#[source] serde_json::Error),
 }
 
+/// How long a question waits for an attempt to reach the domain manager.
+const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// Between the questions and the watch: a question that comes while there is no word of the
+/// domain manager has the watch try at once, so that nobody is refused because the manager
+/// was away a moment ago.
+#[derive(Default)]
+pub(crate) struct Doorbell {
+    rung: Notify,
+    tried: Notify,
+}
+
+impl Doorbell {
+    /// Has the watch try now, and returns when it has.
+    pub(crate) async fn ring(&self) {
+        let mut tried = pin!(self.tried.notified());
+        tried.as_mut().enable();
+        self.rung.notify_one();
+        // Whatever comes of it, the question is answered then.
+        let _ = timeout(ATTEMPT, tried).await;
+    }
+}
+
 /// Watches for ever. While there is no word from the domain manager there is no system, and
 /// with it no call.
-pub(crate) async fn watch(socket: &Path, state: &Shared) {
+pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
     let (first, longest) = BACK_OFF;
     let mut pause = first;
     let mut told = false;
@@ -42,9 +68,11 @@ pub(crate) async fn watch(socket: &Path, state: &Shared) {
         let ended = watch_once(socket, |system| {
             heard = true;
             state.borrow_mut().set_system(Some(system));
+            bell.tried.notify_waiters();
         });
         let Err(ended) = ended.await;
         state.borrow_mut().set_system(None);
+        bell.tried.notify_waiters();
         if heard || !told {
             let cause = std::error::Error::source(&ended).map(|cause| format!(": {cause}"));
             let cause = cause.unwrap_or_default();
@@ -56,7 +84,8 @@ pub(crate) async fn watch(socket: &Path, state: &Shared) {
         } else {
             (pause * 2).min(longest)
         };
-        tokio::time::sleep(pause).await;
+        // Ended by the bell or by the time.
+        let _ = timeout(pause, bell.rung.notified()).await;
     }
 }
 

@@ -55,11 +55,7 @@ impl Machine {
         settings: &Settings,
         identity: &str,
     ) -> Result<Self, MachineError> {
-        let options = PoolOptions::new(identity);
-        let pool = match settings.backend {
-            Backend::Xen => Pool::reflink(&settings.pool, options),
-            Backend::Local => Pool::directory(&settings.pool, options),
-        }?;
+        // First: on a machine that cannot run guests the pool does not matter.
         let hypervisor = match settings.backend {
             Backend::Xen => Hypervisor::xen(layout),
             Backend::Local => Hypervisor::local(
@@ -72,6 +68,11 @@ impl Machine {
         };
         let hypervisor =
             hypervisor.map_err(|error| MachineError::Hypervisor(settings.backend, error))?;
+        let options = PoolOptions::new(identity);
+        let pool = match settings.backend {
+            Backend::Xen => Pool::reflink(&settings.pool, options),
+            Backend::Local => Pool::directory(&settings.pool, options),
+        }?;
         Ok(Self { pool, hypervisor })
     }
 }

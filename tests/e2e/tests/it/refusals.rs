@@ -37,8 +37,8 @@ fn a_domain_needs_a_template_a_free_name_and_a_label() {
     ");
     assert_snapshot!(create("work", "debian", "green"), @"error: there is already a domain `work`");
     assert_snapshot!(create("bank", "debian", "pink").lines().next().unwrap(), @"error: invalid value 'pink' for '--label <LABEL>': there is no label `pink`; labels are red, orange, yellow, green, gray, blue, purple, black");
-    assert_snapshot!(create("-dm", "debian", "red").lines().next().unwrap(), @"");
-    assert_snapshot!(create("work", "personal", "red"), @"");
+    assert_snapshot!(create("1st", "debian", "red").lines().next().unwrap(), @"");
+    assert_snapshot!(create("bank", "personal", "red"), @"error: `personal` is of class AppVM; an AppVM is based on a TemplateVM");
     assert!(!scene.domains().iter().any(|domain| domain.name == "bank"));
     scene.over();
 }
@@ -46,9 +46,9 @@ fn a_domain_needs_a_template_a_free_name_and_a_label() {
 #[test]
 fn a_template_in_use_is_not_removed() {
     let scene = Scene::new();
-    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "debian"]).1), @"");
+    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "debian"]).1), @"error: domain `debian` is in use: template of disp-base, template of personal, template of untrusted, template of work");
     scene.works();
-    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "work"]).1), @"");
+    assert_snapshot!(told(&scene.fails(&["bulkhead", "remove", "work"]).1), @"error: domain `work` is not halted; run `bulkhead stop work` first");
     scene.over();
 }
 
@@ -75,5 +75,9 @@ fn without_xen_the_manager_says_what_is_missing() {
         (captured.code, captured.complaint())
     };
     assert_eq!(code, 1);
-    assert_snapshot!(told(&complaint).replace(&fixture.folder().display().to_string(), "ROOT"), @"");
+    assert_snapshot!(told(&complaint).replace(&fixture.folder().display().to_string(), "ROOT"), @"
+    error: the domain manager cannot be reached at ROOT/run/bulkhead/admin.sock
+    caused by: No such file or directory (os error 2)
+    hint: start it: `bulkheadd` with the same BULKHEAD_ROOT
+    ");
 }
