@@ -35,8 +35,9 @@ pub struct Sink {
 
 #[derive(Debug)]
 enum Kind {
-    /// Sends without waiting; the end is a shutdown of the writing side.
-    Socket,
+    /// Sends without waiting; the end is a shutdown of the writing side, unless others write
+    /// to the same socket.
+    Socket { shared: bool },
     /// Does not wait; the flags that it had before are put back.
     Pipe(Option<OFlag>),
     /// A terminal, a file, a device: each write is done when it returns.
@@ -53,6 +54,12 @@ impl Sink {
     pub fn standard_output() -> io::Result<Self> {
         let fd = io::stdout().as_fd().try_clone_to_owned()?;
         let mut sink = Self::new(fd, true)?;
+        // A shell that runs this may have more to say on the same socket. One that serves both
+        // directions was given to this process alone.
+        if let Kind::Socket { shared } = &mut sink.kind {
+            let (input, output) = (fstat(io::stdin())?, fstat(io::stdout())?);
+            *shared = (input.st_dev, input.st_ino) != (output.st_dev, output.st_ino);
+        }
         sink.standard_output = true;
         Ok(sink)
     }
@@ -77,7 +84,7 @@ impl Sink {
     fn new(fd: OwnedFd, restore: bool) -> io::Result<Self> {
         let mode = SFlag::from_bits_truncate(fstat(&fd)?.st_mode) & SFlag::S_IFMT;
         let kind = if mode == SFlag::S_IFSOCK {
-            Kind::Socket
+            Kind::Socket { shared: restore }
         } else if mode == SFlag::S_IFIFO {
             let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
             fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
@@ -166,7 +173,8 @@ impl Sink {
         let Some(fd) = self.fd.take() else { return };
         match &self.kind {
             // A peer that has gone already needs no shutdown.
-            Kind::Socket => drop(shutdown(fd.as_raw_fd(), Shutdown::Write)),
+            Kind::Socket { shared: true } => {}
+            Kind::Socket { shared: false } => drop(shutdown(fd.as_raw_fd(), Shutdown::Write)),
             Kind::Pipe(Some(flags)) => drop(fcntl(&fd, FcntlArg::F_SETFL(*flags))),
             _ => {}
         }
@@ -188,7 +196,7 @@ impl Sink {
             let rest = &bytes[done..];
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             let result = match self.kind {
-                Kind::Socket => send(fd.as_raw_fd(), rest, flags),
+                Kind::Socket { .. } => send(fd.as_raw_fd(), rest, flags),
                 _ => write(fd, rest),
             };
             match result {

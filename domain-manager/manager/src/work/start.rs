@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use super::report::Laps;
 use super::{Manager, QUICK, Run, plan};
-use crate::daemons::State;
+use crate::daemons::{State, Supervised};
 use crate::failure::Failure;
 use crate::host::{HostError, HostErrorKind};
 use crate::life::{Action, Event, Phase};
-use crate::model::{Property, Stage};
+use crate::model::{Domain, Property, Stage};
 use crate::step::Step;
 
 /// Why a start broke off.
@@ -94,7 +94,7 @@ impl Manager {
             _ => Some(false),
         });
         if running.await {
-            return Ok(());
+            return self.qrexec_is_back(&domain).await;
         }
         let state = self.state.borrow();
         let reason = state
@@ -104,6 +104,35 @@ impl Manager {
         Err(Failure::StartFailed {
             name: domain.name,
             reason: reason.unwrap_or_else(|| "it was stopped meanwhile".to_owned()),
+            console: String::new(),
+            out_of_memory: false,
+        })
+    }
+
+    /// Waits until the qrexec daemon of a running domain has met its agent: it may have been
+    /// started anew a moment ago, by this manager or for it.
+    async fn qrexec_is_back(&self, domain: &Domain) -> Result<(), Failure> {
+        let patience = self.model().number(domain, Property::QrexecTimeout)?;
+        let state = {
+            let own = self.state.borrow();
+            let run = own.runs.get(&domain.uuid);
+            run.and_then(|run| run.daemons.first().map(Supervised::state))
+        };
+        let Some(mut state) = state else {
+            return Ok(());
+        };
+        let met = state.wait_for(|state| *state != State::Starting);
+        let reason = match tokio::time::timeout(Duration::from_secs(patience), met).await {
+            Ok(Ok(state)) => match &*state {
+                State::GivenUp(reason) => format!("its qrexec daemon does not run: {reason}"),
+                _ => return Ok(()),
+            },
+            Ok(Err(_)) => "it was stopped meanwhile".to_owned(),
+            Err(_) => format!("its agent did not answer within {patience} s"),
+        };
+        Err(Failure::StartFailed {
+            name: domain.name.clone(),
+            reason,
             console: String::new(),
             out_of_memory: false,
         })

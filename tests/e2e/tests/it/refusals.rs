@@ -37,7 +37,7 @@ fn a_domain_needs_a_template_a_free_name_and_a_label() {
     ");
     assert_snapshot!(create("work", "debian", "green"), @"error: there is already a domain `work`");
     assert_snapshot!(create("bank", "debian", "pink").lines().next().unwrap(), @"error: invalid value 'pink' for '--label <LABEL>': there is no label `pink`; labels are red, orange, yellow, green, gray, blue, purple, black");
-    assert_snapshot!(create("1st", "debian", "red").lines().next().unwrap(), @"");
+    assert_snapshot!(create("1st", "debian", "red").lines().next().unwrap(), @"error: invalid value '1st' for '<NAME>': a domain name starts with a letter, not with '1'");
     assert_snapshot!(create("bank", "personal", "red"), @"error: `personal` is of class AppVM; an AppVM is based on a TemplateVM");
     assert!(!scene.domains().iter().any(|domain| domain.name == "bank"));
     scene.over();
@@ -69,7 +69,11 @@ fn without_xen_the_manager_says_what_is_missing() {
         .unwrap();
     let captured = fixture.run(&["bulkheadd"]).unwrap();
     assert_eq!(captured.code, 1);
-    assert_snapshot!(told(&captured.complaint()), @"");
+    assert_snapshot!(told(&captured.complaint()), @r#"
+    error: cannot open the xen back end
+    caused by: this machine's control of Xen is not there: `/proc/xen/capabilities` does not exist
+    hint: boot Debian with Xen (`apt install xen-system-amd64`), try it in an emulated machine (`cargo xtask try`), or set `backend = "local"`, which isolates nothing
+    "#);
     let (code, complaint) = {
         let captured = fixture.run(&["bulkhead", "ls"]).unwrap();
         (captured.code, captured.complaint())
