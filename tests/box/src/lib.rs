@@ -25,6 +25,7 @@ mod error;
 mod machine;
 pub mod qemu;
 pub mod qmp;
+pub mod setup;
 mod story;
 pub mod wire;
 

@@ -13,6 +13,8 @@ use crate::BoxError;
 /// How long the monitor may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const HUNG_UP: &str = "nothing, it has hung up";
+
 /// A connection to the monitor.
 pub struct Monitor {
     reader: BufReader<UnixStream>,
@@ -47,7 +49,7 @@ impl Monitor {
             said,
         };
         let line = json!({"execute": command, "arguments": arguments}).to_string();
-        writeln!(self.reader.get_mut(), "{line}").map_err(|error| failed(error.to_string()))?;
+        writeln!(self.reader.get_mut(), "{line}").map_err(|_| failed(HUNG_UP.into()))?;
         loop {
             let mut answer = self.line(command)?;
             if let Some(value) = answer.get_mut("return") {
@@ -76,7 +78,7 @@ impl Monitor {
         };
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
-            Ok(0) => Err(failed("nothing, it has hung up".into())),
+            Ok(0) => Err(failed(HUNG_UP.into())),
             Ok(_) => serde_json::from_str(&line).map_err(|error| failed(error.to_string())),
             Err(error) => Err(failed(error.to_string())),
         }

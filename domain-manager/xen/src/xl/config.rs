@@ -55,7 +55,8 @@ pub struct Disk {
 pub enum DiskSource {
     /// A block device.
     Device(ConfigText),
-    /// A file; Xen's `block` script puts a loop device in between and removes it at the end.
+    /// A file; our script `block-bulkhead` (in `/etc/xen/scripts`) puts a loop device in between
+    /// and removes it at the end.
     File(ConfigText),
 }
 
@@ -138,7 +139,7 @@ impl fmt::Display for Disk {
         let access = if self.read_only { "ro" } else { "rw" };
         let (script, target) = match &self.source {
             DiskSource::Device(path) => ("", path),
-            DiskSource::File(path) => ("script=block,", path),
+            DiskSource::File(path) => ("script=block-bulkhead,", path),
         };
         write!(
             f,
