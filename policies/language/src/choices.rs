@@ -34,7 +34,7 @@ pub(crate) fn is_service(rule: &Rule, service: &Service) -> bool {
 pub(crate) fn gather(
     policy: &Policy,
     service: &Service,
-    caller: &Caller,
+    caller: &Caller<'_>,
     system: &System,
 ) -> Vec<Destination> {
     let argument = service.policy_argument();
@@ -61,7 +61,7 @@ pub(crate) fn gather(
 /// The destinations that a rule's `target=`, or else its target field, stands for.
 ///
 /// `@dispvm` and `@dispvm:` of the caller's own default are one destination here.
-fn expand(rule: &Rule, caller: &Caller, system: &System) -> Vec<Destination> {
+fn expand(rule: &Rule, caller: &Caller<'_>, system: &System) -> Vec<Destination> {
     if let Some(redirect) = rule.action.redirect() {
         return match redirect {
             Redirect::AdminVm => vec![Destination::Dom0],
@@ -80,7 +80,12 @@ fn expand(rule: &Rule, caller: &Caller, system: &System) -> Vec<Destination> {
         let found = all.filter(|d| d.template_for_dispvms && wanted(d));
         found.cloned().map(Destination::Disposable).collect()
     };
-    let own = || caller.disposable(system).map(Destination::Disposable);
+    let own = || {
+        caller
+            .disposable(system)
+            .cloned()
+            .map(Destination::Disposable)
+    };
     match &rule.target {
         Pattern::Any => {
             let mut all = domains(&|_| true);

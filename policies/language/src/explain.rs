@@ -87,7 +87,7 @@ fn near_misses(
     policy: &Policy,
     system: &System,
     call: &Call,
-    caller: &Caller,
+    caller: &Caller<'_>,
     target: &Target,
 ) -> Vec<NearMiss> {
     let argument = call.service.policy_argument();
@@ -122,7 +122,7 @@ fn near_misses(
     misses
 }
 
-fn remarks(policy: &Policy, system: &System, call: &Call, caller: &Caller) -> Vec<String> {
+fn remarks(policy: &Policy, system: &System, call: &Call, caller: &Caller<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     let names: Vec<_> = system
         .domains()

@@ -51,6 +51,39 @@ impl Key {
     }
 }
 
+/// The keys of one domain or target. Most have few, which need no memory of their own.
+struct Keys {
+    first: [Key; 12],
+    count: usize,
+    further: Vec<Key>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            first: [Key(0); 12],
+            count: 0,
+            further: Vec::new(),
+        }
+    }
+}
+
+impl Keys {
+    fn push(&mut self, key: Key) {
+        match self.first.get_mut(self.count) {
+            Some(place) => {
+                *place = key;
+                self.count += 1;
+            }
+            None => self.further.push(key),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        self.first[..self.count].iter().chain(&self.further)
+    }
+}
+
 /// The wildcard in the maps of services and arguments.
 const ANY: u32 = 0;
 
@@ -91,7 +124,9 @@ impl Index {
         };
         let argument = match &rule.argument {
             ArgumentPattern::Any => ANY,
-            ArgumentPattern::Exactly(argument) => self.intern(argument),
+            ArgumentPattern::Exactly(argument) => {
+                self.intern(argument.strip_prefix('+').unwrap_or(argument))
+            }
         };
         let (source, target) = (self.key(&rule.source), self.key(&rule.target));
         // Rules come in order, so whoever is there already is the first.
@@ -141,12 +176,13 @@ impl Index {
     pub(crate) fn first(
         &self,
         service: &Service,
-        caller: &Caller,
+        caller: &Caller<'_>,
         target: &Target,
         system: &System,
     ) -> Option<usize> {
         let name = self.texts.get(service.name().as_str()).copied();
-        let argument = self.texts.get(service.policy_argument().as_str()).copied();
+        let argument = service.argument().map_or("", |argument| argument.as_str());
+        let argument = self.texts.get(argument).copied();
         let calls = [
             name.zip(argument),
             name.map(|name| (name, ANY)),
@@ -161,15 +197,15 @@ impl Index {
             self.keys_of_target(target, caller, system),
         );
         let mut best = u32::MAX;
-        for group in calls.into_iter().flatten().filter(|s| s.first != u32::MAX) {
+        for group in calls.into_iter().flatten() {
             if group.first >= best {
                 continue;
             }
-            for source in &sources {
+            for source in sources.all() {
                 let Some(group) = group.by_source.get(source).filter(|t| t.first < best) else {
                     continue;
                 };
-                let found = targets.iter().filter_map(|key| group.by_target.get(key));
+                let found = targets.all().filter_map(|key| group.by_target.get(key));
                 best = found.copied().min().map_or(best, |found| found.min(best));
             }
         }
@@ -177,14 +213,14 @@ impl Index {
     }
 
     /// Every spelling in the policy that means this caller.
-    fn keys_of_caller(&self, caller: &Caller) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(8);
+    fn keys_of_caller(&self, caller: &Caller<'_>) -> Keys {
+        let mut keys = Keys::default();
         keys.push(Key::word(Kind::Any));
         keys.push(Key::word(match caller.dom0 {
             true => Kind::AdminVm,
             false => Kind::AnyVm,
         }));
-        match (&caller.domain, &caller.reference) {
+        match (caller.domain, caller.reference) {
             (Some(domain), _) => self.keys_of_domain(domain, &mut keys),
             (None, DomainRef::Name(name)) => self.push(Kind::Name, name.as_str(), &mut keys),
             (None, DomainRef::Uuid(uuid)) => self.push(Kind::Uuid, uuid.as_str(), &mut keys),
@@ -193,8 +229,8 @@ impl Index {
     }
 
     /// Every spelling in the policy that means this target.
-    fn keys_of_target(&self, target: &Target, caller: &Caller, system: &System) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(8);
+    fn keys_of_target(&self, target: &Target, caller: &Caller<'_>, system: &System) -> Keys {
+        let mut keys = Keys::default();
         keys.push(Key::word(Kind::Any));
         keys.push(Key::word(match target {
             Target::AdminVm => Kind::AdminVm,
@@ -211,7 +247,7 @@ impl Index {
             Target::DispVm => {
                 keys.push(Key::word(Kind::DispVm));
                 if let Some(template) = caller.disposable(system) {
-                    self.keys_of_template(&template, &mut keys);
+                    self.keys_of_template(template, &mut keys);
                 }
             }
             Target::DispVmOf { template, .. } => self.keys_of_template(template, &mut keys),
@@ -219,7 +255,7 @@ impl Index {
         keys
     }
 
-    fn keys_of_domain(&self, domain: &Domain, keys: &mut Vec<Key>) {
+    fn keys_of_domain(&self, domain: &Domain, keys: &mut Keys) {
         self.push(Kind::Name, domain.name.as_str(), keys);
         if let Some(uuid) = &domain.uuid {
             self.push(Kind::Uuid, uuid.as_str(), keys);
@@ -230,7 +266,7 @@ impl Index {
         }
     }
 
-    fn keys_of_template(&self, template: &Domain, keys: &mut Vec<Key>) {
+    fn keys_of_template(&self, template: &Domain, keys: &mut Keys) {
         self.push(Kind::DispVmOfName, template.name.as_str(), keys);
         if let Some(uuid) = &template.uuid {
             self.push(Kind::DispVmOfUuid, uuid.as_str(), keys);
@@ -240,7 +276,7 @@ impl Index {
         }
     }
 
-    fn push(&self, kind: Kind, text: &str, keys: &mut Vec<Key>) {
+    fn push(&self, kind: Kind, text: &str, keys: &mut Keys) {
         if let Some(number) = self.texts.get(text) {
             keys.push(Key::with(kind, *number));
         }

@@ -96,7 +96,7 @@ impl Policy {
             Err(template) => return deny(Denial::NoSuchTemplate(template), None),
         };
         match self.index.first(&call.service, &caller, &target, system) {
-            Some(first) => self.apply(&self.rules[first], call, caller, target, system),
+            Some(first) => self.apply(&self.rules[first], call, &caller, target, system),
             None => deny(Denial::NoRule, None),
         }
     }
@@ -110,13 +110,13 @@ impl Policy {
         &self,
         rule: &Arc<Rule>,
         call: &Call,
-        caller: Caller,
+        caller: &Caller<'_>,
         target: Target,
         system: &System,
     ) -> Verdict {
         match &rule.action {
             Action::Deny { .. } => deny(Denial::Rule, Some(rule)),
-            Action::Allow(options) => match resolve(options, &caller, &target, system) {
+            Action::Allow(options) => match resolve(options, caller, &target, system) {
                 Ok(destination) => Verdict::Allow(Grant {
                     rule: rule.clone(),
                     destination,
@@ -129,8 +129,8 @@ impl Policy {
                 default_target,
             } => {
                 let choices = match &options.target {
-                    None => Ok(choices::gather(self, &call.service, &caller, system)),
-                    Some(redirect) => Destination::of_redirect(redirect, &caller, system)
+                    None => Ok(choices::gather(self, &call.service, caller, system)),
+                    Some(redirect) => Destination::of_redirect(redirect, caller, system)
                         .map(|only| only.into_iter().collect())
                         .map_err(Denial::MissingRedirect),
                 };
@@ -144,12 +144,13 @@ impl Policy {
                 }
                 let default = default_target.as_ref();
                 let default = default
-                    .and_then(|target| Destination::of_redirect(target, &caller, system).ok())
+                    .and_then(|target| Destination::of_redirect(target, caller, system).ok())
                     .flatten()
                     .filter(|default| choices.contains(default));
                 Verdict::Ask(Question {
                     rule: rule.clone(),
-                    caller,
+                    source: caller.reference.clone(),
+                    caller: caller.domain.cloned(),
                     requested: target,
                     choices,
                     default,
@@ -169,7 +170,7 @@ fn deny(denial: Denial, rule: Option<&Arc<Rule>>) -> Verdict {
 /// Where an allowed call goes (specification of qrexec, 2.5).
 fn resolve(
     options: &Options,
-    caller: &Caller,
+    caller: &Caller<'_>,
     target: &Target,
     system: &System,
 ) -> Result<Destination, Denial> {
@@ -182,7 +183,7 @@ fn resolve(
         (None, Target::Domain { domain, .. }) => Destination::Domain(domain.clone()),
         (None, Target::DispVmOf { template, .. }) => Destination::Disposable(template.clone()),
         (None, Target::DispVm) => {
-            let template = caller.disposable(system);
+            let template = caller.disposable(system).cloned();
             Destination::Disposable(template.ok_or(Denial::NoDefaultDisposable)?)
         }
     };

@@ -11,35 +11,36 @@ use crate::pattern::{DomainPattern, Pattern, Redirect};
 use crate::system::{Domain, System};
 
 /// The caller of a call.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
     /// As the call named it.
-    pub reference: DomainRef,
+    pub reference: &'a DomainRef,
     /// Whether it is dom0.
     pub dom0: bool,
     /// What is known of it; dom0 may be missing from the system's information.
-    pub domain: Option<Arc<Domain>>,
+    pub domain: Option<&'a Arc<Domain>>,
 }
 
-impl Caller {
-    pub(crate) fn new(reference: &DomainRef, system: &System) -> Self {
+impl<'a> Caller<'a> {
+    pub(crate) fn new(reference: &'a DomainRef, system: &'a System) -> Self {
         Self {
-            reference: reference.clone(),
+            reference,
             dom0: reference.is_dom0(),
-            domain: system.find(reference).cloned(),
+            domain: system.find(reference),
         }
     }
 
     /// The template of the disposables it asks for, when it has one that can be one.
-    pub(crate) fn disposable(&self, system: &System) -> Option<Arc<Domain>> {
-        let name = self.domain.as_ref()?.default_dispvm.as_ref()?;
-        let template = system.get(name)?;
-        template.template_for_dispvms.then(|| template.clone())
+    pub(crate) fn disposable<'s>(&self, system: &'s System) -> Option<&'s Arc<Domain>> {
+        let name = self.domain?.default_dispvm.as_ref()?;
+        system
+            .get(name)
+            .filter(|template| template.template_for_dispvms)
     }
 
     /// Whether a domain is the caller itself.
     pub(crate) fn is(&self, name: &DomainName) -> bool {
-        match (&self.domain, &self.reference) {
+        match (self.domain, self.reference) {
             (Some(domain), _) => domain.name == *name,
             (None, DomainRef::Name(own)) => own == name,
             (None, DomainRef::Uuid(_)) => false,
@@ -52,7 +53,7 @@ impl Caller {
             Pattern::Any => true,
             Pattern::AnyVm => !self.dom0,
             Pattern::AdminVm => self.dom0,
-            Pattern::Domain(domain) => match (&self.domain, &self.reference) {
+            Pattern::Domain(domain) => match (self.domain, self.reference) {
                 (Some(own), _) => is_domain(domain, own),
                 (None, DomainRef::Name(name)) => {
                     *domain == DomainPattern::Name(name.as_str().into())
@@ -61,8 +62,8 @@ impl Caller {
                     *domain == DomainPattern::Uuid(uuid.as_str().into())
                 }
             },
-            Pattern::Tag(tag) => self.domain.as_ref().is_some_and(|d| has_tag(d, tag)),
-            Pattern::Type(class) => self.domain.as_ref().is_some_and(|d| *d.class == **class),
+            Pattern::Tag(tag) => self.domain.is_some_and(|d| has_tag(d, tag)),
+            Pattern::Type(class) => self.domain.is_some_and(|d| *d.class == **class),
             Pattern::Default | Pattern::DispVm | Pattern::DispVmOf(_) | Pattern::DispVmTag(_) => {
                 false
             }
@@ -139,7 +140,7 @@ impl Target {
     }
 
     /// Whether a rule's target field means it, when `caller` asks.
-    pub(crate) fn matches(&self, pattern: &Pattern, caller: &Caller, system: &System) -> bool {
+    pub(crate) fn matches(&self, pattern: &Pattern, caller: &Caller<'_>, system: &System) -> bool {
         match (pattern, self) {
             (Pattern::Any, _) => true,
             (Pattern::AnyVm, target) => *target != Self::AdminVm,
@@ -161,13 +162,13 @@ impl Target {
             }
             (Pattern::DispVmOf(_) | Pattern::DispVmTag(_), _) => {
                 let template = match self {
-                    Self::DispVmOf { template, .. } => Some(template.clone()),
+                    Self::DispVmOf { template, .. } => Some(template),
                     Self::DispVm => caller.disposable(system),
                     _ => None,
                 };
                 template.is_some_and(|template| match pattern {
-                    Pattern::DispVmOf(pattern) => is_domain(pattern, &template),
-                    Pattern::DispVmTag(tag) => has_tag(&template, tag),
+                    Pattern::DispVmOf(pattern) => is_domain(pattern, template),
+                    Pattern::DispVmTag(tag) => has_tag(template, tag),
                     _ => false,
                 })
             }
@@ -226,12 +227,14 @@ impl Destination {
     /// The domain a redirection names; `Err` with its text when there is none.
     pub(crate) fn of_redirect(
         redirect: &Redirect,
-        caller: &Caller,
+        caller: &Caller<'_>,
         system: &System,
     ) -> Result<Option<Self>, String> {
         let found = match redirect {
             Redirect::AdminVm => Some(Self::Dom0),
-            Redirect::DispVm => return Ok(caller.disposable(system).map(Self::Disposable)),
+            Redirect::DispVm => {
+                return Ok(caller.disposable(system).cloned().map(Self::Disposable));
+            }
             Redirect::Domain(domain) => named(domain, system).cloned().map(Self::Domain),
             Redirect::DispVmOf(template) => named(template, system)
                 .filter(|d| d.template_for_dispvms)

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use bulkhead_types::DomainName;
 
+use crate::call::DomainRef;
 use crate::rule::{Options, Rule};
-use crate::target::{Caller, Destination, Target};
+use crate::system::Domain;
+use crate::target::{Destination, Target};
 
 /// The decision on one call.
 #[must_use = "a call may run only from the grant in its verdict"]
@@ -97,7 +99,8 @@ pub(crate) fn options(rule: &Rule) -> Option<&Options> {
 #[derive(Clone, Debug)]
 pub struct Question {
     pub(crate) rule: Arc<Rule>,
-    pub(crate) caller: Caller,
+    pub(crate) source: DomainRef,
+    pub(crate) caller: Option<Arc<Domain>>,
     pub(crate) requested: Target,
     pub(crate) choices: Vec<Destination>,
     pub(crate) default: Option<Destination>,
@@ -136,7 +139,7 @@ impl Question {
 
     /// The domain on whose screen the user can be asked; `None` means that nobody can be.
     pub fn screen(&self) -> Option<&DomainName> {
-        self.caller.domain.as_ref()?.guivm.as_ref()
+        self.caller.as_ref()?.guivm.as_ref()
     }
 
     /// The user agreed and chose `choice`.
@@ -145,8 +148,11 @@ impl Question {
             return Err(self.denied(Denial::NotAChoice(choice.to_string())));
         }
         let own = match choice {
-            Destination::Dom0 => self.caller.dom0,
-            Destination::Domain(domain) => self.caller.is(&domain.name),
+            Destination::Dom0 => self.source.is_dom0(),
+            Destination::Domain(domain) => match &self.caller {
+                Some(caller) => caller.name == domain.name,
+                None => self.source == DomainRef::Name(domain.name.clone()),
+            },
             Destination::Disposable(_) => false,
         };
         if own {
