@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What `cargo xtask try` shows: the box's desktop, or without a display the story on it.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bulkhead_box::qemu::Display;
+use bulkhead_box::{Machine, Run, StoryMachine, setup};
+use template_builder::Cache;
+
+/// Where the screen is saved, in the folder that the command is run in.
+const PICTURE: &str = "desktop.png";
+
+/// How long the services of dom0 may take.
+const SERVICES: Duration = Duration::from_secs(180);
+
+/// The domains that the desktop offers, as `bulkhead` makes them.
+const DOMAINS: &str = "\
+set -e
+bulkhead template install debian-13-minimal /var/lib/bulkhead/import/debian-13-minimal
+bulkhead create work --template debian-13-minimal --label blue
+bulkhead create personal --template debian-13-minimal --label green
+bulkhead create untrusted --template debian-13-minimal --label red
+bulkhead create disp-base --template debian-13-minimal --label red --for-disposables
+bulkhead default disposable disp-base";
+
+/// What a person can do on the desktop.
+const WHAT_TO_TRY: &str = "\
+The window is dom0's desktop; close it to end. In its terminal, try:
+
+  bulkhead ls                                  the domains that were made for you
+  bulkhead start work untrusted                boot two of them (half a minute, emulated)
+  bulkhead run --gui work -- xterm &           a terminal in work: framed blue
+  bulkhead disposable -- uname -a              a domain that lives for one command
+  bulkhead policy explain untrusted work qubes.Filecopy
+                                               why a copy is refused, and by which rule
+";
+
+fn main() -> ExitCode {
+    let headless = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("--headless") => true,
+        Some(other) => {
+            eprintln!("error: `{other}` is not known\nhint: box-try [--headless]");
+            return ExitCode::from(2);
+        }
+    };
+    let shown = if headless { story() } else { desktop() };
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn story() -> anyhow::Result<()> {
+    let mut machine = boot(Display::Headless)?;
+    println!();
+    let transcript = e2e::play(
+        &mut StoryMachine::new(&mut machine, setup::TEMPLATE),
+        &mut |step| print!("{step}"),
+    );
+    for (name, value) in &transcript.figures {
+        println!("  {name}: {value}");
+    }
+    machine.screenshot(Path::new(PICTURE))?;
+    println!("the screen is in {PICTURE}");
+    machine.power_off()?;
+    if !transcript.passed() {
+        bail!("the story failed; what it expected stands above");
+    }
+    Ok(())
+}
+
+fn desktop() -> anyhow::Result<()> {
+    let mut machine = boot(Display::Window)?;
+    let made = machine.run(Run::script(DOMAINS).timeout(SERVICES))?;
+    if made.code != 0 {
+        bail!("the domains could not be made: {}", made.all());
+    }
+    let terminal = Run::new(&["xterm", "-title", "dom0", "-geometry", "100x24+20+20"]);
+    machine.spawn(terminal.env("DISPLAY", ":0"), "/var/log/terminal.log")?;
+    println!("\n{WHAT_TO_TRY}");
+    machine.await_end();
+    Ok(())
+}
+
+fn boot(display: Display) -> anyhow::Result<Machine> {
+    let begun = Instant::now();
+    let progress = |text: &str| println!("{:6.1} s  {text}", begun.elapsed().as_secs_f32());
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let programs = own.parent().unwrap_or(Path::new("."));
+    let mut options = setup::prepare(&Cache::of_user(), programs, &progress)?;
+    options.display = display;
+    progress("the images are there; booting Xen");
+    let booting = Instant::now();
+    let machine = Machine::boot(&options)?;
+    progress("dom0 answers");
+    machine.await_path("/run/box/xen", SERVICES)?;
+    progress("Xen and our daemons are ready");
+    machine.await_path("/run/box/desktop", SERVICES)?;
+    let seconds = booting.elapsed().as_secs_f32();
+    progress(&format!(
+        "the desktop is up, {seconds:.1} s after QEMU's start"
+    ));
+    Ok(machine)
+}
