@@ -43,6 +43,8 @@ pub struct FixtureOptions {
     pub policies: Vec<(String, String)>,
     /// Programs that replace ours of the same name, such as one that never answers.
     pub replaced: Vec<(String, PathBuf)>,
+    /// Program and arguments in front of the manager's own, such as a namespace to run in.
+    pub manager_wrapper: Vec<String>,
 }
 
 impl Default for FixtureOptions {
@@ -52,6 +54,7 @@ impl Default for FixtureOptions {
             settings: String::new(),
             policies: Vec::new(),
             replaced: Vec::new(),
+            manager_wrapper: Vec::new(),
         }
     }
 }
@@ -66,6 +69,7 @@ pub struct Fixture {
     display: Option<Display>,
     environment: BTreeMap<String, String>,
     daemons: BTreeMap<String, i32>,
+    manager_wrapper: Vec<String>,
     folder: TempDir,
 }
 
@@ -110,6 +114,7 @@ impl Fixture {
             display: None,
             environment,
             daemons,
+            manager_wrapper: options.manager_wrapper.clone(),
             folder,
         };
         if options.desktop {
@@ -202,8 +207,13 @@ impl Fixture {
             "NOTIFY_SOCKET".to_owned(),
             readiness.path().display().to_string(),
         );
+        let mut argv = match name {
+            "bulkheadd" => self.manager_wrapper.clone(),
+            _ => Vec::new(),
+        };
+        argv.push(program.display().to_string());
         let start = Start {
-            argv: vec![program.display().to_string()],
+            argv,
             environment: environment.into_iter().collect(),
             log,
         };

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod daemons;
+mod full_disk;
 mod guests;
+mod hostile;
 mod local_story;
+mod openings;
 mod policy;
 mod refusals;
 mod scene;
+mod windows;

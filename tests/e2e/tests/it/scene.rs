@@ -98,8 +98,13 @@ impl Scene {
     }
 
     pub fn start(&self, argv: &[&str], input: &str) -> Running {
+        self.start_with(argv, input.into())
+    }
+
+    /// Starts a command that reads `input`.
+    pub fn start_with(&self, argv: &[&str], input: Vec<u8>) -> Running {
         let limit = self.fixture.patience();
-        Running::start(self.fixture.command(argv), input.into(), limit).unwrap()
+        Running::start(self.fixture.command(argv), input, limit).unwrap()
     }
 
     /// The next run works: dom0 gets an answer and a copy arrives.
@@ -144,9 +149,18 @@ impl Scene {
     /// Waits until a domain's qrexec daemon has met the agent `times` times.
     pub fn agent_met(&self, domain: &str, times: usize) {
         let met = format!("the agent of {domain} is there");
-        let log = self.fixture.log(&format!("{domain}-qrexec")).unwrap();
-        let enough = |text: &str| (text.matches(&met).count() >= times).then_some(());
-        log.wait_for(&met, self.fixture.patience(), enough).unwrap();
+        self.logged(&format!("{domain}-qrexec"), &met, times);
+    }
+
+    /// Waits until a domain's GUI daemon has met the agent `times` times.
+    pub fn gui_met(&self, domain: &str, times: usize) {
+        self.logged(&format!("{domain}-gui"), "the agent is connected", times);
+    }
+
+    fn logged(&self, log: &str, text: &str, times: usize) {
+        let log = self.fixture.log(log).unwrap();
+        let enough = |all: &str| (all.matches(text).count() >= times).then_some(());
+        log.wait_for(text, self.fixture.patience(), enough).unwrap();
     }
 
     pub fn domains(&self) -> Vec<DomainSummary> {
