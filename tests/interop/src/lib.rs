@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Our vchan against libxenvchan's own C code, between dom0 and a guest of the box.
+//!
+//! [`run`] starts a guest from a template with two more programs in it, `vchan-peer` (ours) and
+//! `vchan-peer-c` (libxenvchan, compiled here and linked statically), and plays every pairing
+//! of the two: many bytes each way, compared one by one, with throughput and round trip; a
+//! close, a kill, and the destruction of the guest, each seen by the other side.
+//!
+//! Trusts the box. Invariant: a case that cannot be run fails.
+#![forbid(unsafe_code)]
+
+mod guest;
+mod pairing;
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use bulkhead_box::Machine;
+use guest::Guest;
+use pairing::{Figures, Program};
+
+/// How one case went.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name, such as `our_server_with_c_client`.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f32,
+    /// What to tell of it: figures.
+    pub note: String,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.failure.is_none() {
+            "passed"
+        } else {
+            "FAILED"
+        };
+        write!(
+            f,
+            "box::vchan::{} {verdict} in {:.1} s{}",
+            self.name, self.seconds, self.note
+        )?;
+        match &self.failure {
+            Some(failure) => write!(f, "\n    {}", failure.trim().replace('\n', "\n    ")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs all cases on a booted box whose Xen is ready, telling each as it ends.
+///
+/// `programs` is the folder with `vchan-peer`, `template` the template's folder in dom0.
+pub fn run(
+    machine: &Machine,
+    programs: &Path,
+    template: &str,
+    report: &mut dyn FnMut(&Case),
+) -> anyhow::Result<Vec<Case>> {
+    let guest = Guest::start(machine, programs, template)?;
+    let mut cases = Cases {
+        report,
+        all: Vec::new(),
+    };
+    let mut measured = Vec::new();
+    for (server, client) in pairing::ALL {
+        for served_by_guest in [false, true] {
+            let place = if served_by_guest { "_in_the_guest" } else { "" };
+            let name = format!("{server}_server_with_{client}_client{place}");
+            let figures = cases.play(&name, || guest.converse(server, client, served_by_guest));
+            measured.extend(figures.map(|figures| ((server, client, served_by_guest), figures)));
+        }
+    }
+    cases.play("figures_against_libxenvchan", || ratios(&measured));
+    for (server, client) in pairing::ALL {
+        // Their own code among themselves is not ours to test.
+        if (server, client) == (Program::C, Program::C) {
+            continue;
+        }
+        for victim in ["server", "client"] {
+            let name = format!("{server}_server_and_{client}_client_when_the_{victim}_is_killed");
+            cases.play(&name, || guest.kill_one(server, client, victim == "server"));
+        }
+    }
+    cases.play("our_client_hears_of_a_destroyed_guest", || guest.destroy());
+    Ok(cases.all)
+}
+
+struct Cases<'a> {
+    report: &'a mut dyn FnMut(&Case),
+    all: Vec<Case>,
+}
+
+impl Cases<'_> {
+    fn play<T: fmt::Display>(
+        &mut self,
+        name: &str,
+        case: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Option<T> {
+        let begun = Instant::now();
+        let result = case();
+        let note = result
+            .as_ref()
+            .map(|value| value.to_string())
+            .unwrap_or_default();
+        let failure = result.as_ref().err().map(|error| format!("{error:#}"));
+        let case = Case {
+            name: name.to_owned(),
+            seconds: begun.elapsed().as_secs_f32(),
+            note,
+            failure,
+        };
+        (self.report)(&case);
+        self.all.push(case);
+        result.ok()
+    }
+}
+
+/// Ours against theirs in the same place, in the same run.
+fn ratios(measured: &[((Program, Program, bool), Figures)]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (served_by_guest, place) in [(false, "served by dom0"), (true, "served by the guest")] {
+        let of = |program: Program| {
+            let found = measured
+                .iter()
+                .find(|(key, _)| *key == (program, program, served_by_guest));
+            found.map(|(_, figures)| figures)
+        };
+        let (Some(ours), Some(theirs)) = (of(Program::Ours), of(Program::C)) else {
+            anyhow::bail!("there is nothing to compare");
+        };
+        text += &format!(
+            "\n    {place}: ours / libxenvchan: in {:.2}, out {:.2}, round trip {:.2}",
+            ours.in_mb_s / theirs.in_mb_s,
+            ours.out_mb_s / theirs.out_mb_s,
+            ours.round_trip_us / theirs.round_trip_us,
+        );
+    }
+    Ok(text)
+}
