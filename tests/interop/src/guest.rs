@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use bulkhead_box::setup::TEMPLATE;
 use bulkhead_box::{Machine, Run};
 use bulkhead_types::DomainName;
 use bulkhead_xen::xl::{ConfigText, DeviceName, Disk, DiskSource, DomainConfig, Kind};
@@ -34,7 +35,8 @@ pub struct Guest<'a> {
 
 impl<'a> Guest<'a> {
     /// Makes and starts it, and returns when it takes orders.
-    pub fn start(machine: &'a Machine, programs: &Path, template: &str) -> anyhow::Result<Self> {
+    pub fn start(machine: &'a Machine, programs: &Path) -> anyhow::Result<Self> {
+        let template = format!("/var/lib/bulkhead/import/{TEMPLATE}");
         let folder = tempfile::tempdir()?;
         let compiled = folder.path().join("vchan-peer-c");
         compile(&compiled)?;
@@ -52,10 +54,7 @@ impl<'a> Guest<'a> {
             cp /run/vchan-inittab /run/vchan-mnt/etc/inittab"
         );
         run(machine, Run::script(&prepare).timeout(BOOT))?;
-        // A block device: the less Xen's script has to do, the better under emulation.
-        let device = run(machine, Run::new(&["losetup", "-f", "--show", IMAGE]))?;
-        let config = config(template, device.trim())?;
-        machine.put(CONFIG, 0o600, config.to_string().as_bytes())?;
+        machine.put(CONFIG, 0o600, config(&template)?.to_string().as_bytes())?;
         run(
             machine,
             Run::new(&["xl", "create", "-q", "-e", CONFIG]).timeout(BOOT),
@@ -69,6 +68,13 @@ impl<'a> Guest<'a> {
         };
         run(machine, guest.order("true").timeout(BOOT)).context("the guest does not come up")?;
         Ok(guest)
+    }
+
+    /// Ends it, if a case has not, and removes its files.
+    pub fn remove(self) -> anyhow::Result<()> {
+        let script =
+            format!("xl destroy {NAME} 2>/dev/null; rm -f {IMAGE} {CONFIG} /run/vchan-met.*");
+        run(self.machine, Run::script(&script)).map(drop)
     }
 
     /// A command in the guest.
@@ -99,7 +105,7 @@ fn run(machine: &Machine, run: Run) -> anyhow::Result<String> {
     Ok(output.text())
 }
 
-fn config(template: &str, device: &str) -> anyhow::Result<DomainConfig> {
+fn config(template: &str) -> anyhow::Result<DomainConfig> {
     let text = |text: &str| ConfigText::path(text);
     Ok(DomainConfig {
         name: DomainName::parse(NAME)?,
@@ -113,7 +119,7 @@ fn config(template: &str, device: &str) -> anyhow::Result<DomainConfig> {
             "root=/dev/xvda rw console=hvc0 bulkhead.name={NAME}"
         ))?,
         disks: vec![Disk {
-            source: DiskSource::Device(text(device)?),
+            source: DiskSource::File(text(IMAGE)?),
             device: DeviceName::parse("xvda")?,
             read_only: false,
         }],

@@ -52,20 +52,40 @@ impl fmt::Display for Case {
     }
 }
 
+/// The names of all cases, in the order in which [`run`] tells of them.
+pub const CASES: &[&str] = &[
+    "c_server_with_c_client",
+    "c_server_with_c_client_in_the_guest",
+    "our_server_with_c_client",
+    "our_server_with_c_client_in_the_guest",
+    "c_server_with_our_client",
+    "c_server_with_our_client_in_the_guest",
+    "our_server_with_our_client",
+    "our_server_with_our_client_in_the_guest",
+    "figures_against_libxenvchan",
+    "our_server_and_c_client_when_the_server_is_killed",
+    "our_server_and_c_client_when_the_client_is_killed",
+    "c_server_and_our_client_when_the_server_is_killed",
+    "c_server_and_our_client_when_the_client_is_killed",
+    "our_server_and_our_client_when_the_server_is_killed",
+    "our_server_and_our_client_when_the_client_is_killed",
+    "our_client_hears_of_a_destroyed_guest",
+];
+
 /// Runs all cases on a booted box whose Xen is ready, telling each as it ends.
 ///
-/// `programs` is the folder with `vchan-peer`, `template` the template's folder in dom0.
+/// `programs` is the folder with `vchan-peer`. What was made in the box is gone afterwards.
 pub fn run(
     machine: &Machine,
     programs: &Path,
-    template: &str,
     report: &mut dyn FnMut(&Case),
-) -> anyhow::Result<Vec<Case>> {
-    let guest = Guest::start(machine, programs, template)?;
-    let mut cases = Cases {
-        report,
-        all: Vec::new(),
-    };
+) -> anyhow::Result<()> {
+    let guest = Guest::start(machine, programs)?;
+    play(&guest, &mut Cases { report });
+    guest.remove()
+}
+
+fn play(guest: &Guest<'_>, cases: &mut Cases<'_>) {
     let mut measured = Vec::new();
     for (server, client) in pairing::ALL {
         for served_by_guest in [false, true] {
@@ -87,12 +107,10 @@ pub fn run(
         }
     }
     cases.play("our_client_hears_of_a_destroyed_guest", || guest.destroy());
-    Ok(cases.all)
 }
 
 struct Cases<'a> {
     report: &'a mut dyn FnMut(&Case),
-    all: Vec<Case>,
 }
 
 impl Cases<'_> {
@@ -115,7 +133,6 @@ impl Cases<'_> {
             failure,
         };
         (self.report)(&case);
-        self.all.push(case);
         result.ok()
     }
 }

@@ -17,6 +17,9 @@ const ROUNDS: u32 = 200;
 /// How long one conversation may take on a busy machine under emulation.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// How long two may take to meet.
+const MEETING: Duration = Duration::from_secs(150);
+
 /// Names the file that the side in dom0 makes once it has heard the other.
 const MET: &str = "VCHAN_PEER_MET";
 
@@ -149,7 +152,16 @@ impl Guest<'_> {
         let port = self.last_port();
         let serving = self.machine.start(serve.env(MET, &met(port)))?;
         let joining = self.machine.start(join)?;
-        self.machine.await_path(&met(port), PATIENCE)?;
+        if let Err(error) = self.machine.await_path(&met(port), MEETING) {
+            // Both have given up by now as well: their words say more.
+            let served = self.machine.finish(&serving, PATIENCE)?;
+            let joined = self.machine.finish(&joining, PATIENCE)?;
+            anyhow::bail!(
+                "{error}; the server: {}; the client: {}",
+                served.all(),
+                joined.all()
+            );
+        }
         let kill =
             |side: &str, peer: u32| format!("exec pkill -KILL -f ' {side} {peer} {port} linger'");
         let killed = if server_dies {

@@ -10,6 +10,7 @@ mod leftovers;
 mod machine;
 mod report;
 mod story;
+mod vchan;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     }
     let mut report = Report::default();
     report.promise(machine::CASES);
+    report.promise(vchan::CASES);
     report.promise(story::CASES);
     report.promise(leftovers::CASES);
     report.promise(back_end::CASES);
@@ -41,6 +43,7 @@ fn play(report: &mut Report) -> anyhow::Result<()> {
     // Test programs lie one folder below the programs themselves.
     let programs = own.ancestors().nth(2).unwrap_or(Path::new("."));
     let mut machine = machine::boot(report, programs)?;
+    vchan::play(report, &machine, programs);
     story::play(report, &mut machine);
     leftovers::play(report, &mut machine);
     back_end::play(report, &mut machine);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use bulkhead_types::DomId;
@@ -60,14 +60,13 @@ fn answer(number: &str, order: &str) -> anyhow::Result<()> {
 pub fn tell(domain: DomId, command: &str) -> anyhow::Result<i32> {
     let mut store = XenStore::open()?;
     let home = domain_path(domain);
-    let number = std::process::id();
+    // Two at once differ in their process, two after another in their time.
+    let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    let number = format!("{}-{time}", std::process::id());
+    let order = format!("{home}/data/orders/{number}");
     let answer = format!("{home}/data/answers/{number}");
     store.watch(&answer)?;
-    store.write(
-        Tx::NONE,
-        &format!("{home}/data/orders/{number}"),
-        command.as_bytes(),
-    )?;
+    store.write(Tx::NONE, &order, command.as_bytes())?;
     loop {
         ensure!(
             store.next_event(Some(PATIENCE))?.is_some(),
@@ -76,6 +75,8 @@ pub fn tell(domain: DomId, command: &str) -> anyhow::Result<i32> {
         if let Some(text) = store.read_text(Tx::NONE, &answer)? {
             let (code, said) = text.split_once('\n').context("an answer without a code")?;
             print!("{said}");
+            store.rm(Tx::NONE, &order)?;
+            store.rm(Tx::NONE, &answer)?;
             return Ok(code.parse()?);
         }
     }
