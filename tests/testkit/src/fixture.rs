@@ -132,8 +132,10 @@ impl Fixture {
         let display = log.wait_for("the display's number", PATIENCE, Display::from_output)?;
         self.environment
             .insert("DISPLAY".to_owned(), display.name.clone());
+        self.spawn("openbox", vec!["openbox".to_owned()])?;
+        display.managed(PATIENCE)?;
         self.display = Some(display);
-        self.spawn("openbox", vec!["openbox".to_owned()])
+        Ok(())
     }
 
     fn configure(&self, options: &FixtureOptions) -> anyhow::Result<()> {
