@@ -47,8 +47,16 @@ pub fn account(layout: &Layout, processes: &[Process], daemons: &[&str]) -> Left
             left.push(format!("loop device: {} of {file}", entry.path().display()));
         }
     }
-    let guests = layout.runtime().join("guests");
-    for folder in [guests, layout.qrexec_dir(), layout.local_vchan_dir()] {
+    let (guests, notify) = (
+        layout.runtime().join("guests"),
+        layout.runtime().join("notify"),
+    );
+    for folder in [
+        guests,
+        notify,
+        layout.qrexec_dir(),
+        layout.local_vchan_dir(),
+    ] {
         for name in names(&folder) {
             left.push(format!("file: {}", folder.join(name).display()));
         }

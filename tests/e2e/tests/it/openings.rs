@@ -42,16 +42,11 @@ impl Opened {
         }
     }
 
+    /// Runs a command beside the viewer. It may end the disposable, and with it its own call.
     fn in_disposable(&self, script: &str) {
-        self.scene.ok(&[
-            "bulkhead",
-            "run",
-            &self.window.domain,
-            "--",
-            "sh",
-            "-c",
-            script,
-        ]);
+        let domain = &self.window.domain;
+        let argv = ["bulkhead", "run", domain, "--", "sh", "-c", script];
+        let _ = self.scene.run(&argv);
     }
 
     fn close(&self) {
