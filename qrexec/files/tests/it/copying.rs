@@ -243,10 +243,9 @@ fn a_folder_that_is_swapped_during_the_copy_leads_nowhere() {
         thread::yield_now();
     }
     symlink(outside.path(), &folder).unwrap();
-    data_out
-        .write_all(&encoder.entry(header(Kind::File, 0), b"f/second").unwrap())
-        .unwrap();
-    data_out.write_all(&encoder.end()).unwrap();
+    // The receiver may have met the link already, and reads no more then.
+    let _ = data_out.write_all(&encoder.entry(header(Kind::File, 0), b"f/second").unwrap());
+    let _ = data_out.write_all(&encoder.end());
     drop(data_out);
     let mut answer = Vec::new();
     std::io::Read::read_to_end(&mut { answer_in }, &mut answer).unwrap();

@@ -3,9 +3,9 @@
 //! ends on one machine.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
@@ -42,10 +42,19 @@ impl Guests {
         guests
     }
 
+    /// Written by another process: a program that this one has open for writing, or a child
+    /// that another test is just starting, could not be run.
     fn install(&self, name: &str, script: &str) {
-        let path = self.bin.path().join(name);
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut install = Command::new("install")
+            .args(["-m", "755", "/dev/stdin"])
+            .arg(self.bin.path().join(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = install.stdin.take().unwrap();
+        input.write_all(script.as_bytes()).unwrap();
+        drop(input);
+        assert!(install.wait().unwrap().success());
     }
 
     fn file(&self, name: &str, content: &str) -> PathBuf {
@@ -159,7 +168,8 @@ fn a_command_is_run_from_its_argument() {
 
 /// A display that greets, and viewers that write down what they were given.
 mod opening {
-    use std::io::{Read, Write};
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
     use std::thread;
 
