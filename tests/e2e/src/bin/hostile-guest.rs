@@ -21,6 +21,8 @@ const USAGE: &str = "usage: hostile-guest garbage PORT SESSIONS
        hostile-guest calls SESSIONS";
 /// How long dom0's daemon has to come, and to hang up.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long one attempt waits for the daemon, which pauses between its own.
+const VISIT: Duration = Duration::from_millis(500);
 /// How long a name may still be taken by an agent that has just been killed.
 const TAKEN: Duration = Duration::from_millis(20);
 
@@ -58,17 +60,39 @@ fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Serves a port in the place of its agent. Whoever restarts the agent finds it taken.
+/// Serves a port in the place of its agent, and waits until dom0's daemon is there. An agent
+/// that is restarted meanwhile may take the port back; then it is ended again.
 fn usurp(endpoints: &Endpoints, port: Port) -> anyhow::Result<Vchan> {
     let began = Instant::now();
     loop {
         end_agents();
+        let late = began.elapsed() > LIMIT;
         match endpoints.serve(DomId::DOM0, port, RingSizes::both(4096)) {
-            Ok(vchan) => return Ok(vchan),
-            Err(error) if began.elapsed() > LIMIT => return Err(error).context("cannot serve"),
+            Ok(mut vchan) => {
+                if met(&mut vchan)? {
+                    return Ok(vchan);
+                }
+                if late {
+                    bail!("nobody came");
+                }
+            }
+            Err(error) if late => return Err(error).context("cannot serve"),
             Err(_) => std::thread::sleep(TAKEN),
         }
     }
+}
+
+/// Whether dom0's daemon comes within [`VISIT`].
+fn met(vchan: &mut Vchan) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + VISIT;
+    while vchan.state() == State::Waiting {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        vchan.wait(Some(left))?;
+    }
+    Ok(true)
 }
 
 fn end_agents() {
@@ -84,26 +108,9 @@ fn end_agents() {
     }
 }
 
-/// Waits until dom0's daemon is there.
-fn met(vchan: &mut Vchan) -> anyhow::Result<()> {
-    let deadline = Instant::now() + LIMIT;
-    while vchan.state() == State::Waiting {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            bail!("nobody came");
-        }
-        vchan.wait(Some(left))?;
-    }
-    Ok(())
-}
-
 fn garbage(endpoints: &Endpoints, port: Port, sessions: u32) -> anyhow::Result<()> {
     for session in 0..sessions {
         let mut vchan = usurp(endpoints, port)?;
-        if let Err(error) = met(&mut vchan) {
-            println!("session {session}: {error}");
-            continue;
-        }
         let mut noise = Noise(u64::from(session) + 1);
         let bytes = match session % 4 {
             0 => noise.bytes(2000),
@@ -123,8 +130,9 @@ fn garbage(endpoints: &Endpoints, port: Port, sessions: u32) -> anyhow::Result<(
         while session % 4 != 3 && vchan.state() == State::Connected {
             // What the daemon says is thrown away, or it would wait for room.
             let mut heard = [0; 1024];
-            if !matches!(vchan.read(&mut heard), Ok(1..)) && !vchan.wait(Some(LIMIT))? {
-                println!("session {session}: the daemon did not hang up");
+            if !matches!(vchan.read(&mut heard), Ok(1..)) && !vchan.wait(Some(VISIT))? {
+                // To it, the message may only be unfinished.
+                println!("session {session}: hung up first");
                 break;
             }
         }
