@@ -4,7 +4,7 @@
 use gui_protocol::{FromDaemon, Press, WindowFlags, WindowId};
 
 use crate::placement::Desktop;
-use crate::{Effect, Event, Point, Rect, Windows};
+use crate::{Command, Effect, Event, Point, Rect, Windows};
 
 /// Buttons that a guest gets: three, and four directions of scrolling.
 const BUTTONS: std::ops::RangeInclusive<u32> = 1..=7;
@@ -72,7 +72,7 @@ impl Windows {
             .table
             .values()
             .filter(|w| w.override_redirect)
-            .map(|w| (w.id, w.placed.content))
+            .map(|w| (w.id, w.wish()))
             .collect();
         for (id, content) in free {
             self.place(id, content, effects);
@@ -91,13 +91,14 @@ impl Windows {
             return;
         }
         window.placed = before.moved_to(surface);
-        let content = window.placed.content;
         if window.override_redirect && !desktop.accepts(surface) {
-            self.place(id, content, effects);
+            window.placed = desktop.place(window.placed.content, true);
+            effects.push(Effect::Display(Command::Configure {
+                window: id,
+                surface: window.placed.surface,
+            }));
         }
-        if let Some(window) = self.table.get_mut(&id)
-            && window.placed.content != before.content
-        {
+        if window.placed.content != before.content {
             window.tell_geometry(effects);
         }
     }

@@ -12,17 +12,21 @@
 //! # Surfaces and frames
 //!
 //! Every window is shown on a *surface* that is larger by [`FRAME`] pixels on each side;
-//! these pixels carry the label's colour and belong to the display. An override-redirect
-//! window (a menu, a tooltip) is placed by its guest, so its surface is kept in the work
-//! area; where there is no room around it, the frame takes the outermost pixels of the
-//! content. The guest sees coordinates of its content only.
+//! these pixels carry the label's colour and belong to the display. Wherever its guest
+//! wants a window, its surface is kept in the work area, so that the frame is seen whether
+//! or not there is a window manager; only the user moves an ordinary one off the screen.
+//! Where there is no room around an override-redirect window (a menu, a tooltip), the
+//! frame takes the outermost pixels of the content. The guest sees coordinates of its
+//! content only, and is told those that it really got.
 //!
 //! Invariants, held by property tests over random histories:
+//! - an ordinary surface lies in the work area, unless the user moved it or changed the
+//!   work area since its guest last chose its place;
 //! - a mapped override-redirect surface lies in the work area or wholly off the screen,
 //!   and is no larger than nine tenths of the work area when its guest chose the size;
 //! - nothing is ever drawn on a frame;
 //! - at most one CONFIGURE per window is unanswered, and a guest that answers ends up
-//!   with the geometry of the display;
+//!   with the geometry of the display, as soon as its window is shown;
 //! - no page is mapped after its release, and windows and pages stay below [`Limits`].
 #![forbid(unsafe_code)]
 

@@ -2,6 +2,9 @@
 //! Where a surface lies around a guest's window, and which windows may be placed by
 //! their guest alone (override-redirect).
 //!
+//! Wherever its guest wants a window, its frame is on the screen: a window manager need
+//! not be there, nor be careful. Only the user, through it, moves a frame off the screen.
+//!
 //! A menu must not be able to pass for the desktop, a panel or another domain's window.
 //! So it has a frame like every surface, the frame must be on the screen, and what would
 //! cover nearly the whole work area is no menu.
@@ -79,8 +82,23 @@ impl Desktop {
         self.work.contains(surface) || self.screen.intersect(surface).is_empty()
     }
 
+    /// Places a window as near to its guest's wish as it may lie.
+    pub(crate) fn place(self, wish: Rect, override_redirect: bool) -> Placed {
+        if override_redirect {
+            self.place_override(wish)
+        } else {
+            self.place_ordinary(wish)
+        }
+    }
+
+    /// Places an ordinary window as near to its guest's wish as its frame is seen whole.
+    fn place_ordinary(self, wish: Rect) -> Placed {
+        let around = Placed::around(wish);
+        around.moved_to(around.surface.forced_into(self.work))
+    }
+
     /// Places an override-redirect window as near to its guest's wish as it may lie.
-    pub(crate) fn place(self, wish: Rect) -> Placed {
+    fn place_override(self, wish: Rect) -> Placed {
         let around = Placed::around(wish);
         if self.accepts(around.surface) {
             around
@@ -110,25 +128,39 @@ mod tests {
     };
 
     #[test]
+    fn an_ordinary_window_has_its_whole_frame_in_the_work_area() {
+        let placed = DESKTOP.place_ordinary(Rect::new(100, 100, 50, 60));
+        assert_eq!(placed.surface, Rect::new(96, 96, 58, 68));
+        let corner = DESKTOP.place_ordinary(Rect::new(0, 0, 50, 60));
+        assert_eq!(corner.surface, Rect::new(0, 20, 58, 68));
+        assert_eq!(corner.content, Rect::new(4, 24, 50, 60));
+        let far = DESKTOP.place_ordinary(Rect::new(9000, -9000, 50, 60));
+        assert_eq!(far.surface, Rect::new(1862, 20, 58, 68));
+        let huge = DESKTOP.place_ordinary(Rect::new(-4, -4, 1928, 1088));
+        assert_eq!(huge.surface, DESKTOP.work);
+        assert_eq!(huge.content, Rect::new(4, 24, 1912, 1052));
+    }
+
+    #[test]
     fn a_menu_gets_its_frame_around_it_if_there_is_room() {
-        let placed = DESKTOP.place(Rect::new(100, 100, 50, 60));
+        let placed = DESKTOP.place_override(Rect::new(100, 100, 50, 60));
         assert_eq!(placed.surface, Rect::new(96, 96, 58, 68));
         assert_eq!(placed.origin(), Point { x: 4, y: 4 });
     }
 
     #[test]
     fn a_menu_at_the_edge_gets_its_frame_inside() {
-        let placed = DESKTOP.place(Rect::new(0, 20, 50, 60));
+        let placed = DESKTOP.place_override(Rect::new(0, 20, 50, 60));
         assert_eq!(placed, Placed::inside(Rect::new(0, 20, 50, 60)));
-        let outside = DESKTOP.place(Rect::new(-50, 1050, 200, 100));
+        let outside = DESKTOP.place_override(Rect::new(-50, 1050, 200, 100));
         assert_eq!(outside.surface, Rect::new(0, 980, 200, 100));
     }
 
     #[test]
     fn a_window_nobody_sees_stays_where_it_is() {
-        let parked = DESKTOP.place(Rect::new(-500, -500, 10, 10));
+        let parked = DESKTOP.place_override(Rect::new(-500, -500, 10, 10));
         assert_eq!(parked.content, Rect::new(-500, -500, 10, 10));
-        let above = DESKTOP.place(Rect::new(10, -30, 900, 20));
+        let above = DESKTOP.place_override(Rect::new(10, -30, 900, 20));
         assert_eq!(
             above.content.y, -30,
             "its width plays no part above the screen"

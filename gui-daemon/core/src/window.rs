@@ -25,6 +25,8 @@ pub(crate) struct Window {
     pub(crate) damage: Damage,
     /// The geometry that the guest has been sent and has not answered.
     unanswered: Option<Rect>,
+    /// What the guest wanted for its hidden window and could not have.
+    unmet: Option<Rect>,
     /// The guest asked for fullscreen and got maximised instead.
     pub(crate) wants_fullscreen: bool,
     /// Which flags the guest knows to be set.
@@ -44,6 +46,7 @@ impl Window {
             image: None,
             damage: Damage::default(),
             unanswered: None,
+            unmet: None,
             wants_fullscreen: false,
             told_flags: 0,
             buttons: 0,
@@ -59,7 +62,29 @@ impl Window {
     pub(crate) fn tell_geometry(&mut self, effects: &mut Vec<Effect>) {
         if self.unanswered.is_none() && !self.is_screen() {
             self.unanswered = Some(self.placed.content);
+            self.unmet = None;
             self.send_unanswered(effects);
+        }
+    }
+
+    /// What the guest takes for its window's geometry, as far as nothing is under way.
+    pub(crate) fn wish(&self) -> Rect {
+        self.unmet.unwrap_or(self.placed.content)
+    }
+
+    /// Takes note of where the window got instead of its guest's wish. The guest of a
+    /// hidden one is told when it is shown: programs are made small in a corner and grow
+    /// before they are shown, and an answer on its way would undo that.
+    pub(crate) fn got(&mut self, placed: Placed, wish: Rect, effects: &mut Vec<Effect>) {
+        self.placed = placed;
+        self.unmet = None;
+        if placed.content == wish {
+            return;
+        }
+        if self.mapped {
+            self.tell_geometry(effects);
+        } else if self.unanswered.is_none() {
+            self.unmet = Some(wish);
         }
     }
 

@@ -10,7 +10,7 @@ use gui_protocol::{
 };
 use thiserror::Error;
 
-use crate::placement::{Desktop, Placed};
+use crate::placement::Desktop;
 use crate::text::{shown_class, shown_title};
 use crate::window::{Image, Window};
 use crate::{Command, Effect, Rect, SizeHints, StateChange};
@@ -199,11 +199,7 @@ impl Windows {
         }
         let wish = Rect::of_window(rect);
         let override_redirect = override_redirect && self.desktop.may_override(wish);
-        let placed = if override_redirect {
-            self.desktop.place(wish)
-        } else {
-            Placed::around(wish)
-        };
+        let placed = self.desktop.place(wish, override_redirect);
         let mut window = Window::new(id, placed, override_redirect);
         let commands = [
             Command::Create {
@@ -222,9 +218,7 @@ impl Windows {
             },
         ];
         effects.extend(commands.map(Effect::Display));
-        if placed.content != wish {
-            window.tell_geometry(effects);
-        }
+        window.got(placed, wish, effects);
         self.table.insert(id, window);
         Ok(())
     }
@@ -286,7 +280,7 @@ impl Windows {
             return;
         };
         effects.push(Effect::Display(Command::Transient { window: id, parent }));
-        let wish = window.placed.content;
+        let wish = window.wish();
         let on = override_redirect && desktop.may_override(wish);
         if on != window.override_redirect {
             window.override_redirect = on;
@@ -321,6 +315,10 @@ impl Windows {
         if !window.is_wish(wish, effects) {
             return;
         }
+        if !window.override_redirect && wish == window.placed.content {
+            // It stays where it is, also where the user moved it.
+            return window.got(window.placed, wish, effects);
+        }
         if window.override_redirect && !desktop.may_override(wish) {
             // It grew too large for a menu; the attribute may change only while hidden.
             window.override_redirect = false;
@@ -345,21 +343,14 @@ impl Windows {
         let Some(window) = self.table.get_mut(&id) else {
             return;
         };
-        let placed = if window.override_redirect {
-            desktop.place(wish)
-        } else {
-            Placed::around(wish)
-        };
+        let placed = desktop.place(wish, window.override_redirect);
         if placed.surface != window.placed.surface {
             effects.push(Effect::Display(Command::Configure {
                 window: id,
                 surface: placed.surface,
             }));
         }
-        window.placed = placed;
-        if placed.content != wish {
-            window.tell_geometry(effects);
-        }
+        window.got(placed, wish, effects);
     }
 
     fn attach(&mut self, id: WindowId, dump: Dump, effects: &mut Vec<Effect>) {
@@ -379,7 +370,7 @@ impl Windows {
     }
 
     fn hints(&mut self, id: WindowId, hints: WindowHints, effects: &mut Vec<Effect>) {
-        let (hints, dropped) = SizeHints::of_guest(hints);
+        let (hints, dropped) = SizeHints::of_guest(hints, self.desktop.work);
         self.dropped += dropped;
         effects.push(Effect::Display(Command::Hints { window: id, hints }));
     }

@@ -90,7 +90,8 @@ impl Desk {
                 FromDaemon::Configure { rect, .. } if id.0 == window => Some(*rect),
                 _ => None,
             });
-        if let Some(rect) = last.filter(|_| self.windows.table.contains_key(&WindowId(window))) {
+        let shown = self.windows.table.get(&WindowId(window));
+        if let Some(rect) = last.filter(|_| shown.is_some_and(|w| w.unanswered().is_some())) {
             self.guest(window, FromAgent::Configure(rect));
         }
     }
@@ -142,6 +143,9 @@ proptest! {
                 prop_assert_eq!(window.unanswered(), None);
                 let surface = desk.record.surfaces[&WindowId(id)].rect;
                 prop_assert_eq!(surface, window.placed.surface);
+                if window.mapped && !window.is_screen() {
+                    prop_assert_eq!(desk.said[&WindowId(id)], window.placed.content);
+                }
             }
         }
     }

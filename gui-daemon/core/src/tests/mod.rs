@@ -4,10 +4,12 @@
 mod histories;
 mod stories;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use gui_protocol::{Dump, FromAgent, FromDaemon, Version, WindowId, WireRect};
 
 use crate::record::{Record, Surface};
-use crate::{Effect, Event, Limits, Misconduct, Rect, Windows};
+use crate::{Command, Effect, Event, Limits, Misconduct, Rect, Windows};
 
 const SCREEN: Rect = Rect {
     x: 0,
@@ -27,6 +29,10 @@ struct Desk {
     windows: Windows,
     record: Record,
     told: Vec<(WindowId, FromDaemon)>,
+    /// Windows that the user moved, or whose work area changed, since they were placed.
+    moved: BTreeSet<WindowId>,
+    /// What the guest last said of each window's geometry.
+    said: BTreeMap<WindowId, Rect>,
 }
 
 impl Desk {
@@ -39,6 +45,8 @@ impl Desk {
             windows: Windows::new("work".parse().unwrap(), version, limits, SCREEN),
             record: Record::default(),
             told: Vec::new(),
+            moved: BTreeSet::new(),
+            said: BTreeMap::new(),
         };
         desk.display(Event::WorkArea {
             screen: SCREEN,
@@ -50,7 +58,16 @@ impl Desk {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Display(command) => self.record.carry_out(&command).unwrap(),
+                Effect::Display(command) => {
+                    self.record.carry_out(&command).unwrap();
+                    if let Command::Create { window, .. }
+                    | Command::Configure { window, .. }
+                    | Command::OverrideRedirect { window, .. }
+                    | Command::Map { window } = command
+                    {
+                        self.moved.remove(&window);
+                    }
+                }
                 Effect::Guest(window, message) => self.told.push((window, message)),
             }
         }
@@ -58,7 +75,14 @@ impl Desk {
 
     fn try_guest(&mut self, window: u32, message: FromAgent) -> Result<(), Misconduct> {
         let mut effects = Vec::new();
+        let said = match message {
+            FromAgent::Create { rect, .. } | FromAgent::Configure(rect) => Some(rect),
+            _ => None,
+        };
         let result = self.windows.guest(WindowId(window), message, &mut effects);
+        if let Some(rect) = said.filter(|_| result.is_ok()) {
+            self.said.insert(WindowId(window), Rect::of_window(rect));
+        }
         self.carry_out(effects);
         result
     }
@@ -69,6 +93,11 @@ impl Desk {
 
     fn display(&mut self, event: Event) {
         let mut effects = Vec::new();
+        match event {
+            Event::Configured { window, .. } => drop(self.moved.insert(window)),
+            Event::WorkArea { .. } => self.moved.extend(self.windows.table.keys()),
+            _ => {}
+        }
         self.windows.display(event, &mut effects);
         self.carry_out(effects);
     }
@@ -127,6 +156,13 @@ impl Desk {
             assert!(surface.title.starts_with("[work] "));
             assert!(surface.title.bytes().all(|b| (0x20..0x7f).contains(&b)));
             assert!(!(window.docked && window.mapped));
+            if !window.override_redirect && !self.moved.contains(id) {
+                let work = windows.desktop.work;
+                assert!(
+                    work.contains(surface.rect),
+                    "{surface:?} is not in {work:?}"
+                );
+            }
             if window.mapped && window.override_redirect {
                 let desktop = windows.desktop;
                 let seen = !desktop.screen.intersect(surface.rect).is_empty();

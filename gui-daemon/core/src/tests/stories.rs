@@ -22,7 +22,7 @@ fn an_ordinary_window_grows_by_its_frame_and_its_guest_sees_only_the_content() {
 #[test]
 fn only_one_configure_is_unanswered_and_the_last_geometry_arrives() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 100, 100), false);
+    desk.shown(1, at(40, 40, 100, 100), false);
     let window = WindowId(1);
     for x in [10, 20, 30] {
         let surface = Rect::new(x, 50, 108, 108);
@@ -47,12 +47,66 @@ fn only_one_configure_is_unanswered_and_the_last_geometry_arrives() {
 #[test]
 fn impossible_sizes_are_clamped_and_the_session_lives() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 0, 0), false);
-    assert_eq!(desk.surface(1).rect, Rect::new(-4, -4, 9, 9));
-    desk.shown(2, at(0, 0, -5_i32 as u32, 60000), false);
-    assert_eq!(desk.surface(2).rect, Rect::new(-4, -4, 9, 6152));
-    desk.guest(1, FromAgent::Configure(at(5, 5, 0, 7)));
-    assert_eq!(desk.surface(1).rect, Rect::new(1, 1, 9, 15));
+    desk.shown(1, at(50, 50, 0, 0), false);
+    assert_eq!(desk.surface(1).rect, Rect::new(46, 46, 9, 9));
+    desk.shown(2, at(50, 50, -5_i32 as u32, 60000), false);
+    assert_eq!(desk.surface(2).rect, Rect::new(46, 20, 9, 1060));
+    desk.guest(1, FromAgent::Configure(at(55, 55, 0, 7)));
+    assert_eq!(desk.surface(1).rect, Rect::new(51, 51, 9, 15));
+}
+
+#[test]
+fn a_guest_cannot_hide_the_frame_of_an_ordinary_window_off_the_screen() {
+    let mut desk = Desk::new();
+    // As large as the screen and the frame around it, so that no side would be seen.
+    desk.shown(1, at(0, 0, 1920, 1080), false);
+    assert_eq!(desk.surface(1).rect, WORK);
+    let got = at(4, 24, 1912, 1052);
+    assert_eq!(desk.told(), [(1, configure(got))]);
+    desk.guest(1, FromAgent::Configure(got));
+    // Nor later, nor from a place that a hidden menu may have.
+    desk.guest(1, FromAgent::Configure(at(-400, 3000, 500, 300)));
+    assert_eq!(desk.surface(1).rect, Rect::new(0, 772, 508, 308));
+    assert_eq!(desk.told(), [(1, configure(at(4, 776, 500, 300)))]);
+    desk.create(2, at(-500, -500, 10, 10), true);
+    desk.map(2, false);
+    assert_eq!(desk.surface(2).rect, Rect::new(0, 20, 18, 18));
+    assert_eq!(desk.told(), [(2, configure(at(4, 24, 10, 10)))]);
+    desk.verify_invariants(&Limits::default());
+}
+
+#[test]
+fn a_window_that_the_user_pushes_half_off_the_screen_stays_there() {
+    let mut desk = Desk::new();
+    desk.shown(1, at(100, 100, 300, 200), false);
+    let window = WindowId(1);
+    let surface = Rect::new(-150, 900, 308, 208);
+    desk.display(Event::Configured { window, surface });
+    let content = at(-146, 904, 300, 200);
+    assert_eq!(desk.told(), [(1, configure(content))]);
+    // The guest's answer does not bring it back, nor does saying it twice.
+    for _ in 0..2 {
+        desk.guest(1, FromAgent::Configure(content));
+    }
+    assert_eq!(desk.windows.table[&window].placed.surface, surface);
+    // A wish of the guest does: it must not choose a place that the user did not.
+    desk.guest(1, FromAgent::Configure(at(-147, 904, 300, 200)));
+    assert_eq!(desk.surface(1).rect, Rect::new(0, 872, 308, 208));
+}
+
+#[test]
+fn a_window_made_in_the_corner_may_grow_before_it_is_shown() {
+    let mut desk = Desk::new();
+    desk.create(1, at(0, 0, 1, 1), false);
+    assert_eq!(desk.surface(1).rect, Rect::new(0, 20, 9, 9));
+    desk.guest(1, FromAgent::Configure(at(0, 0, 500, 400)));
+    assert_eq!(desk.told(), [], "an answer would undo what follows");
+    desk.map(1, false);
+    assert_eq!(desk.surface(1).rect, Rect::new(0, 20, 508, 408));
+    let got = at(4, 24, 500, 400);
+    assert_eq!(desk.told(), [(1, configure(got))]);
+    desk.guest(1, FromAgent::Configure(got));
+    assert_eq!(desk.told(), []);
 }
 
 #[test]
@@ -60,7 +114,7 @@ fn messages_about_what_is_not_there_end_the_session() {
     let mut desk = Desk::new();
     let unknown = desk.try_guest(9, FromAgent::Unmap);
     assert_eq!(unknown, Err(Misconduct::NoSuchWindow(WindowId(9))));
-    desk.create(1, at(0, 0, 9, 9), false);
+    desk.create(1, at(40, 40, 9, 9), false);
     let twice = desk.try_guest(
         1,
         FromAgent::Create {
@@ -74,13 +128,13 @@ fn messages_about_what_is_not_there_end_the_session() {
 #[test]
 fn a_destroyed_window_is_acknowledged_and_its_id_may_come_again() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 9, 9), false);
+    desk.shown(1, at(40, 40, 9, 9), false);
     desk.guest(1, FromAgent::Destroy);
     assert_eq!(desk.told(), [(1, FromDaemon::Destroy)]);
-    desk.create(1, at(0, 0, 9, 9), false);
+    desk.create(1, at(40, 40, 9, 9), false);
     let old = Version { major: 1, minor: 4 };
     let mut desk = Desk::with(old, Limits::default());
-    desk.shown(1, at(0, 0, 9, 9), false);
+    desk.shown(1, at(40, 40, 9, 9), false);
     desk.guest(1, dump(9, 9));
     desk.guest(1, FromAgent::Destroy);
     assert_eq!(desk.told(), [], "version 1.4 knows no acknowledgements");
@@ -89,7 +143,7 @@ fn a_destroyed_window_is_acknowledged_and_its_id_may_come_again() {
 #[test]
 fn a_new_image_takes_the_place_of_the_old_one_and_is_drawn_whole() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 64, 64), false);
+    desk.shown(1, at(40, 40, 64, 64), false);
     desk.guest(1, dump(64, 64));
     desk.guest(1, FromAgent::ShmImage(at(3, 3, 5, 5)));
     assert_eq!(desk.told(), [(1, FromDaemon::WindowDumpAck)]);
@@ -190,7 +244,7 @@ fn windows_and_pages_beyond_the_limit_are_answered_but_not_shown() {
     };
     let mut desk = Desk::with(Version::OURS, limits);
     for window in 1..=5 {
-        desk.shown(window, at(0, 0, 32, 32), false);
+        desk.shown(window, at(40, 40, 32, 32), false);
         desk.guest(window, dump(64, 64));
     }
     assert_eq!(desk.record.surfaces.len(), 3);
@@ -213,7 +267,7 @@ fn windows_and_pages_beyond_the_limit_are_answered_but_not_shown() {
 #[test]
 fn a_title_and_a_class_always_carry_the_domains_name() {
     let mut desk = Desk::new();
-    desk.create(1, at(0, 0, 9, 9), false);
+    desk.create(1, at(40, 40, 9, 9), false);
     let mut effects = Vec::new();
     for message in [
         FromAgent::WmName(Title::new(b"a\x1b[0m\nb")),
@@ -251,7 +305,7 @@ fn a_title_and_a_class_always_carry_the_domains_name() {
 #[test]
 fn a_guest_that_wants_the_screen_gets_the_work_area_and_believes_it_is_the_screen() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 9, 9), false);
+    desk.shown(1, at(40, 40, 9, 9), false);
     let mut effects = Vec::new();
     let full = FromAgent::WindowFlags(WindowFlags {
         set: WindowFlags::FULLSCREEN | 0xff00,
@@ -279,7 +333,7 @@ fn a_guest_that_wants_the_screen_gets_the_work_area_and_believes_it_is_the_scree
 #[test]
 fn contradictions_are_dropped_and_counted_never_asked_about() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 9, 9), false);
+    desk.shown(1, at(40, 40, 9, 9), false);
     desk.guest(1, FromAgent::WindowFlags(WindowFlags { set: 3, unset: 3 }));
     desk.guest(1, FromAgent::Cursor(0x19a));
     desk.guest(1, FromAgent::Cursor(u32::MAX));
@@ -297,7 +351,7 @@ fn contradictions_are_dropped_and_counted_never_asked_about() {
 #[test]
 fn input_is_translated_and_the_frame_belongs_to_dom0() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 100, 100), false);
+    desk.shown(1, at(40, 40, 100, 100), false);
     let window = WindowId(1);
     let click = |down, x, y| Event::Button {
         window,
@@ -336,7 +390,7 @@ fn input_is_translated_and_the_frame_belongs_to_dom0() {
 #[test]
 fn a_key_held_while_the_focus_leaves_is_released_in_the_guest() {
     let mut desk = Desk::new();
-    desk.shown(1, at(0, 0, 100, 100), false);
+    desk.shown(1, at(40, 40, 100, 100), false);
     let mut keys = [0; 32];
     keys[4] = 16;
     let window = WindowId(1);
@@ -381,7 +435,7 @@ fn a_window_without_an_image_shows_its_part_of_the_whole_screen() {
 fn a_window_is_transient_only_for_one_that_exists() {
     let mut desk = Desk::new();
     for window in 1..=2 {
-        desk.create(window, at(0, 0, 9, 9), false);
+        desk.create(window, at(40, 40, 9, 9), false);
     }
     for (wish, parent) in [(2, Some(WindowId(2))), (1, None), (77, None), (0, None)] {
         let mut effects = Vec::new();
