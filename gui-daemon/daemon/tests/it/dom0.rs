@@ -29,7 +29,7 @@ pub struct Dom0 {
     pub root: Window,
     notify: UnixDatagram,
     server: XServer,
-    _manager: Program,
+    _manager: Option<Program>,
 }
 
 /// A surface on the desktop.
@@ -46,6 +46,23 @@ impl Dom0 {
     }
 
     pub fn with_screen(size: &str) -> Self {
+        let mut dom0 = Self::without_manager(size);
+        dom0._manager = Some(Program::start(
+            Command::new("openbox")
+                .arg("--sm-disable")
+                .env("DISPLAY", &dom0.server.display)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        ));
+        dom0.wait_for("a window manager", |dom0| {
+            let work = dom0.property(dom0.root, "_NET_WORKAREA");
+            (!work.is_empty()).then_some(())
+        });
+        dom0
+    }
+
+    /// A desktop on which nobody places windows.
+    pub fn without_manager(size: &str) -> Self {
         let server = XServer::start(size);
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("vchan")).unwrap();
@@ -60,28 +77,16 @@ impl Dom0 {
         let damage = conn.generate_id().unwrap();
         conn.damage_create(damage, root, ReportLevel::RAW_RECTANGLES)
             .unwrap();
-        let manager = Program::start(
-            Command::new("openbox")
-                .arg("--sm-disable")
-                .env("DISPLAY", &server.display)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
         let notify = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         notify.set_read_timeout(Some(HANG)).unwrap();
-        let dom0 = Self {
+        Self {
             folder,
             conn,
             root,
             notify,
             server,
-            _manager: manager,
-        };
-        dom0.wait_for("a window manager", |dom0| {
-            let work = dom0.property(dom0.root, "_NET_WORKAREA");
-            (!work.is_empty()).then_some(())
-        });
-        dom0
+            _manager: None,
+        }
     }
 
     pub fn vchans(&self) -> PathBuf {

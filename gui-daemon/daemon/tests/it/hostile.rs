@@ -203,6 +203,25 @@ fn a_menu_without_any_image_shows_its_whole_frame_wherever_it_is_moved() {
 }
 
 #[test]
+fn a_window_larger_than_the_screen_shows_its_whole_frame_without_a_window_manager() {
+    let dom0 = Dom0::without_manager("1280x800");
+    let _daemon = dom0.daemon(6, "untrusted", "red");
+    let mut script = Script::serve(&dom0, 6);
+    script.shake_hands();
+    script.window(1, (-4, -4, 1288, 808), false);
+    let told = loop {
+        if let (WindowId(1), FromDaemon::Configure { rect, .. }) = script.hear() {
+            break rect;
+        }
+    };
+    let content = Rect::new(0, 0, 1280, 800).interior();
+    assert_eq!(Rect::of_window(told), content);
+    let (_, rect) = dom0.wait_for("its window", only);
+    assert_eq!(rect, Rect::new(0, 0, 1280, 800));
+    assert_eq!(dom0.frame(rect, RED), [FRAME; 4]);
+}
+
+#[test]
 fn tiny_and_impossible_windows_are_all_frame_and_do_no_harm() {
     let dom0 = Dom0::start();
     let _daemon = dom0.daemon(6, "untrusted", "red");
