@@ -20,7 +20,7 @@ use qrexec_protocol::version::Version;
 const USAGE: &str = "usage: hostile-guest garbage PORT SESSIONS
        hostile-guest calls SESSIONS";
 /// How long dom0's daemon has to come, and to hang up.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 /// How long one attempt waits for the daemon, which pauses between its own.
 const VISIT: Duration = Duration::from_millis(500);
 /// How long a name may still be taken by an agent that has just been killed.
@@ -110,7 +110,13 @@ fn end_agents() {
 
 fn garbage(endpoints: &Endpoints, port: Port, sessions: u32) -> anyhow::Result<()> {
     for session in 0..sessions {
-        let mut vchan = usurp(endpoints, port)?;
+        let mut vchan = match usurp(endpoints, port) {
+            Ok(vchan) => vchan,
+            Err(error) => {
+                println!("session {session}: {error:#}");
+                continue;
+            }
+        };
         let mut noise = Noise(u64::from(session) + 1);
         let bytes = match session % 4 {
             0 => noise.bytes(2000),

@@ -47,6 +47,12 @@ fn survive(scene: Scene, sessions: &str) {
         "{told}\n{}",
         scene.fixture.logs()
     );
+    // Dom0's daemon comes less and less often to a guest that breaks the protocol.
+    assert!(
+        told.matches("sent Ok").count() >= 3,
+        "{told}\n{}",
+        scene.fixture.logs()
+    );
     scene.works();
 
     // The domain itself is back after a restart at the latest.
