@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gui_core::{FRAME, Rect};
@@ -47,17 +47,14 @@ impl Dom0 {
 
     pub fn with_screen(size: &str) -> Self {
         let mut dom0 = Self::without_manager(size);
-        dom0._manager = Some(Program::start(
+        // Its startup command runs when it listens. It has set its properties before, and
+        // forgets windows that are mapped in between.
+        let (manager, _) = Program::start_ready(
             Command::new("openbox")
-                .arg("--sm-disable")
-                .env("DISPLAY", &dom0.server.display)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        ));
-        dom0.wait_for("a window manager", |dom0| {
-            let work = dom0.property(dom0.root, "_NET_WORKAREA");
-            (!work.is_empty()).then_some(())
-        });
+                .args(["--sm-disable", "--startup", "echo ready"])
+                .env("DISPLAY", &dom0.server.display),
+        );
+        dom0._manager = Some(manager);
         dom0
     }
 

@@ -13,6 +13,16 @@ impl Program {
         Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
+    /// Starts a program and waits for the line by which it says that it is ready.
+    pub fn start_ready(command: &mut Command) -> (Self, String) {
+        let mut program = Self::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let output = program.0.stdout.take().expect("it is piped");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{command:?} has ended");
+        (program, line)
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
         nix::sys::signal::kill(pid, signal).unwrap();
@@ -39,28 +49,18 @@ pub struct XServer {
 impl XServer {
     pub fn start(size: &str) -> Self {
         let screen = format!("{size}x24");
-        let mut child = Command::new("Xvfb")
-            .args([
-                "-displayfd",
-                "1",
-                "-screen",
-                "0",
-                &screen,
-                "-nolisten",
-                "tcp",
-                "-noreset",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Xvfb is installed");
-        let mut number = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        // The server writes its number when it is ready.
-        BufReader::new(output).read_line(&mut number).unwrap();
+        let (program, number) = Program::start_ready(Command::new("Xvfb").args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            &screen,
+            "-nolisten",
+            "tcp",
+            "-noreset",
+        ]));
         Self {
-            _program: Program(child),
+            _program: program,
             display: format!(":{}", number.trim()),
         }
     }
