@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 #include <xenstore.h>
 
@@ -81,19 +82,16 @@ static void await_end(void) {
     fflush(stdout);
 }
 
-// The server may come later: wait for it to appear in xenstore.
+// The server may come later: tries again until it is there. (A watch would be the polite way;
+// libxenstore's was now and then refused in a guest, which is not what is tested here.)
 static struct libxenvchan *join(int domain, const char *path) {
-    struct xs_handle *store = xs_open(0);
-    if (!store) fail("xenstore");
-    char key[256];
-    snprintf(key, sizeof key, "%s/event-channel", path);
-    if (!xs_watch(store, key, "peer")) fail("watch");
-    for (;;) {
+    for (int tries = 0; tries < 6000; tries++) {
         struct libxenvchan *joined = libxenvchan_client_init(NULL, domain, path);
         if (joined) return joined;
-        unsigned int n;
-        free(xs_read_watch(store, &n));
+        usleep(20000);
     }
+    fail("client_init");
+    return NULL;
 }
 
 int main(int argc, char **argv) {
