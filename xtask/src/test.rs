@@ -109,14 +109,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
                 "--bins",
             ]))
         })?;
-        let real_xen = [
-            "test",
-            "--release",
-            "-p",
-            "bulkhead-box",
-            "--test",
-            "on_xen",
-        ];
+        let real_xen = ["test", "-p", "bulkhead-box", "--test", "on_xen"];
         count.run(progress, "the box: real Xen", &real_xen)?;
     }
     let Count {

@@ -116,7 +116,8 @@ impl Mirror {
     }
 }
 
-/// The archives that this machine's apt uses, or the one that the environment names.
+/// The archives that this machine's apt uses, or the one that the environment names. Whose an
+/// archive is stands in its lists, so apt must have fetched them.
 fn mirrors() -> Result<Vec<Mirror>, BuildError> {
     if let Ok(address) = std::env::var(MIRROR_VARIABLE) {
         return Ok(vec![Mirror {
@@ -133,7 +134,6 @@ fn mirrors() -> Result<Vec<Mirror>, BuildError> {
     ]))?;
     let mirrors = parse_mirrors(&String::from_utf8_lossy(&list));
     if mirrors.iter().all(|mirror| mirror.security) {
-        // Before the first `apt-get update` apt knows addresses, but not whose they are.
         return Err(BuildError::NoMirror);
     }
     Ok(mirrors)

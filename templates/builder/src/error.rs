@@ -31,7 +31,8 @@ pub enum BuildError {
     },
     /// apt knows no Debian mirror.
     #[error(
-        "this machine's apt knows no Debian archive: add one to /etc/apt, or name one in {}",
+        "this machine's apt knows no Debian archive: run `apt-get update`, add one to /etc/apt, or \
+         name one in {}",
         crate::debian::MIRROR_VARIABLE
     )]
     NoMirror,

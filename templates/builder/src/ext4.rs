@@ -132,7 +132,7 @@ mod tests {
             std::fs::create_dir(&tree).unwrap();
             std::fs::write(tree.join("file"), "content").unwrap();
             let path = dir.path().join(name);
-            crate::image::make_file_system(&crate::image::FileSystem {
+            crate::filesystem::of_folder(&crate::filesystem::FileSystem {
                 tree: &tree,
                 image: &path,
                 size: 32,

@@ -26,7 +26,7 @@ pub struct Recipe {
     /// Our own programs, from the folder that cargo built them into.
     #[serde(default)]
     pub program: Vec<Program>,
-    /// A list of what every guest of ours gets ([`InstallList`]).
+    /// A list of what every guest of ours gets ([`crate::InstallList`]).
     #[serde(default)]
     pub install: Option<PathBuf>,
     /// Symbolic links.
@@ -158,31 +158,6 @@ fn folder_mode() -> u32 {
     0o755
 }
 
-/// What goes into every guest, whatever its distribution: the content of an `install.toml`,
-/// which other back ends read too.
-#[derive(Clone, Debug, Deserialize)]
-pub struct InstallList {
-    /// Its entries.
-    #[serde(default)]
-    pub install: Vec<Installed>,
-}
-
-/// One entry; exactly one of `program`, `file` and `link` is there.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Installed {
-    /// A program of ours.
-    pub program: Option<String>,
-    /// A file, below the list's folder.
-    pub file: Option<PathBuf>,
-    /// What a symbolic link says.
-    pub link: Option<String>,
-    /// Absolute place in the guest.
-    pub to: String,
-    /// Permission bits in octal; 0755 where they are absent.
-    pub mode: Option<String>,
-}
-
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
@@ -246,46 +221,7 @@ impl Recipe {
             .join(from)
     }
 
-    /// The recipe with the entries of its install list among its own.
-    pub fn with_install_list(mut self) -> Result<Self, RecipeError> {
-        let Some(list) = self.install.take() else {
-            return Ok(self);
-        };
-        let path = self.resolve(&list);
-        let text = std::fs::read_to_string(&path).map_err(|source| RecipeError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-        let parsed: InstallList = toml::from_str(&text).map_err(|source| RecipeError::Syntax {
-            path: path.clone(),
-            source: Box::new(source),
-        })?;
-        let folder = list.parent().unwrap_or(Path::new("")).to_owned();
-        for entry in parsed.install {
-            let to = entry.to;
-            let mode = entry.mode.as_deref().unwrap_or("0755");
-            let mode = u32::from_str_radix(mode, 8);
-            match (mode, entry.program, entry.file, entry.link) {
-                (Ok(_), Some(name), None, None) => self.program.push(Program { name, to }),
-                (Ok(mode), None, Some(from), None) => self.file.push(File {
-                    from: folder.join(from),
-                    to,
-                    mode: Some(mode),
-                }),
-                (Ok(_), None, None, Some(target)) => self.link.push(Link { path: to, target }),
-                _ => {
-                    let problem = format!("the entry for `{to}` is not one program, file or link");
-                    return Err(RecipeError::Senseless { path, problem });
-                }
-            }
-        }
-        match self.problem() {
-            None => Ok(self),
-            Some(problem) => Err(RecipeError::Senseless { path, problem }),
-        }
-    }
-
-    fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
         if self.name.is_empty() || !self.name.chars().all(plain) {
             return Some(format!(
@@ -324,10 +260,10 @@ impl Recipe {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const SMALL: &str = r#"
+    pub(crate) const SMALL: &str = r#"
 name = "small"
 [debian]
 suite = "trixie"
@@ -379,36 +315,6 @@ initramfs_init = "init"
         the recipe small.toml: `/a/../b` is not an absolute path without `..`
         the recipe small.toml: `b` is not an absolute path without `..`
         ");
-    }
-
-    #[test]
-    fn the_install_list_becomes_part_of_the_recipe() {
-        let dir = tempfile::tempdir().unwrap();
-        let list = r#"
-[[install]]
-program = "agent"
-to = "/usr/lib/agent"
-[[install]]
-file = "rpc/shell"
-to = "/etc/rpc/shell"
-mode = "0644"
-[[install]]
-link = "agent"
-to = "/usr/lib/other"
-"#;
-        std::fs::create_dir(dir.path().join("guest")).unwrap();
-        std::fs::write(dir.path().join("guest/install.toml"), list).unwrap();
-        let path = dir.path().join("small.toml");
-        std::fs::write(
-            &path,
-            SMALL.replace("[debian]", "install = \"guest/install.toml\"\n[debian]"),
-        )
-        .unwrap();
-        let recipe = Recipe::read(&path).unwrap();
-        assert_eq!(recipe.program[0].name, "agent");
-        assert_eq!(recipe.file[0].from, Path::new("guest/rpc/shell"));
-        assert_eq!(recipe.file[0].mode, Some(0o644));
-        assert_eq!(recipe.link[0].target, "agent");
     }
 
     #[test]

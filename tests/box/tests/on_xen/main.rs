@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod back_end;
+mod images;
 mod leftovers;
 mod machine;
 mod report;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     }
     let mut report = Report::default();
     report.promise(machine::CASES);
+    report.promise(images::CASES);
     report.promise(vchan::CASES);
     report.promise(story::CASES);
     report.promise(leftovers::CASES);
@@ -40,9 +42,12 @@ fn main() -> ExitCode {
 
 fn play(report: &mut Report) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
-    // Test programs lie one folder below the programs themselves.
-    let programs = own.ancestors().nth(2).unwrap_or(Path::new("."));
+    // This one lies in `TARGET/PROFILE/deps`. The programs under test are always the small and
+    // quick ones of the release profile.
+    let target = own.ancestors().nth(3).unwrap_or(Path::new("."));
+    let programs = &target.join("release");
     let mut machine = machine::boot(report, programs)?;
+    images::play(report, programs);
     vchan::play(report, &machine, programs);
     story::play(report, &mut machine);
     leftovers::play(report, &mut machine);
