@@ -12,6 +12,7 @@ use crate::progress::Progress;
 pub const TRY: &[&str] = &[
     "busybox-static",
     "ca-certificates",
+    "debian-archive-keyring",
     "e2fsprogs",
     "gcc",
     "gzip",
@@ -19,8 +20,10 @@ pub const TRY: &[&str] = &[
     "libc6-dev",
     "mmdebstrap",
     "qemu-system-x86",
+    "uidmap",
     "xfsprogs",
     "xz-utils",
+    "zstd",
 ];
 
 /// What the tests need beyond [`TRY`]: headers to hold numbers against, and the programs

@@ -82,23 +82,26 @@ fn make(tar: &Path, debian: &Debian, date: u32, each: &dyn Fn(&str)) -> Result<(
         said.push('\n');
         each(line);
     });
-    match result {
-        Err(BuildError::Tool { tail, .. }) if unreachable(&said) => Err(BuildError::Unreachable {
-            suite: debian.suite.clone(),
-            tail,
-        }),
-        result => result,
-    }
+    result.map_err(|error| explain(error, &said, &debian.suite))
 }
 
-fn unreachable(said: &str) -> bool {
+/// What mmdebstrap's failure means, by what it `said`.
+fn explain(error: BuildError, said: &str, suite: &str) -> BuildError {
     let signs = [
         "Failed to fetch",
         "Temporary failure resolving",
         "does not have a Release file",
         "Could not connect",
     ];
-    signs.iter().any(|sign| said.contains(sign))
+    match error {
+        BuildError::Tool { tail, .. } if signs.iter().any(|sign| said.contains(sign)) => {
+            BuildError::Unreachable {
+                suite: suite.into(),
+                tail,
+            }
+        }
+        error => error,
+    }
 }
 
 /// One archive of Debian.
@@ -186,6 +189,25 @@ Debian|Debian-Security|http://mirror.example/security/
         insta::assert_snapshot!(lines.join("\n"), @r"
         deb http://mirror.example/debian/ trixie main
         deb http://mirror.example/security/ trixie-security main
+        ");
+    }
+
+    #[test]
+    fn a_mirror_that_does_not_answer_is_told_from_other_failures() {
+        let failed = |tail: &str| BuildError::Tool {
+            tool: "mmdebstrap".into(),
+            status: "exit status: 25".into(),
+            tail: format!("  {tail}"),
+        };
+        let said = "E: The repository 'http://mirror.example trixie Release' does not have a Release file.";
+        insta::assert_snapshot!(explain(failed(said), said, "trixie"), @r"
+        the Debian archive cannot be reached or has no suite `trixie`:
+          E: The repository 'http://mirror.example trixie Release' does not have a Release file.
+        ");
+        let said = "E: Unable to locate package xterm2";
+        insta::assert_snapshot!(explain(failed(said), said, "trixie"), @r"
+        `mmdebstrap` failed (exit status: 25):
+          E: Unable to locate package xterm2
         ");
     }
 

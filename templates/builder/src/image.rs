@@ -10,10 +10,10 @@ use crate::overlay::{Accounts, Overlay};
 use crate::parts::{Parts, plain_name};
 use crate::tool::output;
 use crate::{BuildError, Cache, Digest, Hasher, Manifest, Recipe};
-use crate::{debian, ext4, filesystem, initramfs, manifest};
+use crate::{debian, ext4, filesystem, initramfs, kernel, manifest};
 
 /// Changes when the way of making the image changes.
-const METHOD: &str = "1";
+const METHOD: &str = "2";
 
 /// Makes images from recipes.
 pub struct Builder<'a> {
@@ -133,10 +133,8 @@ fn make(
         fs::write(&path, content).map_err(BuildError::io("write", &path))
     };
     write("initrd.img", &ramdisk)?;
-    write(
-        "vmlinuz",
-        &parts.read(&format!("boot/vmlinuz-{}", parts.kernel))?,
-    )?;
+    let packed = parts.read(&format!("boot/vmlinuz-{}", parts.kernel))?;
+    write("vmlinuz", &kernel::unpack(packed, &work)?)?;
     let mut names = vec!["root.img", "initrd.img", "vmlinuz"];
     if recipe.kernel.hypervisor {
         let packed = parts.hypervisor()?;

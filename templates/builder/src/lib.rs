@@ -34,6 +34,7 @@ mod filesystem;
 pub mod image;
 pub mod initramfs;
 mod install;
+mod kernel;
 pub mod manifest;
 pub mod modules;
 pub mod overlay;
