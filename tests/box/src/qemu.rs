@@ -87,8 +87,9 @@ pub fn arguments(parts: &Parts<'_>, accelerator: Accelerator) -> Vec<String> {
             " smep=0 smap=0 spec-ctrl=eager-fpu",
         ),
     };
+    // There is nothing in fresh memory that would have to be wiped.
     let xen = format!(
-        "dom0_mem={}M,max:{0}M com1=115200 console=com1 loglvl=warning noreboot{switches}",
+        "dom0_mem={}M,max:{0}M com1=115200 console=com1 loglvl=warning noreboot bootscrub=0{switches}",
         parts.dom0_memory
     );
     let modules = format!(
