@@ -21,6 +21,7 @@ pub mod gntdev;
 mod grant;
 mod ioctl;
 mod poll;
+pub mod privcmd;
 pub mod store;
 pub mod xl;
 

@@ -17,53 +17,66 @@ pub const OURS: &str = "/usr/lib/bulkhead-box/vchan-peer";
 /// libxenvchan's.
 pub const THEIRS: &str = "/usr/lib/bulkhead-box/vchan-peer-c";
 
-const NAME: &str = "vchan-interop";
-const IMAGE: &str = "/var/lib/bulkhead/vchan-interop.img";
-const CONFIG: &str = "/run/vchan-interop.cfg";
+/// The image that the guests' own are copied from.
+const BASE: &str = "/var/lib/bulkhead/vchan-interop.base";
 const BOOT: Duration = Duration::from_secs(240);
 
 /// What busybox's init does in this guest.
 const INITTAB: &str =
     "::sysinit:/usr/lib/bulkhead/boot\n::respawn:/usr/lib/bulkhead-box/vchan-peer obey\n";
 
-/// The running guest.
+/// A running guest.
 pub struct Guest<'a> {
     pub machine: &'a Machine,
     pub id: u32,
+    name: DomainName,
     port: Cell<u32>,
 }
 
+/// Brings both programs into dom0 and into a copy of the template.
+pub fn prepare(machine: &Machine, programs: &Path) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let compiled = folder.path().join("vchan-peer-c");
+    compile(&compiled)?;
+    machine.put_file(&programs.join("vchan-peer"), OURS, 0o755)?;
+    machine.put_file(&compiled, THEIRS, 0o755)?;
+    machine.put("/run/vchan-inittab", 0o644, INITTAB.as_bytes())?;
+    let prepare = format!(
+        "set -e
+        cp --reflink=auto {}/root.img {BASE}
+        mkdir -p /run/vchan-mnt
+        mount -o loop {BASE} /run/vchan-mnt
+        trap 'umount /run/vchan-mnt' EXIT
+        mkdir -p /run/vchan-mnt/usr/lib/bulkhead-box
+        cp {OURS} {THEIRS} /run/vchan-mnt/usr/lib/bulkhead-box/
+        cp /run/vchan-inittab /run/vchan-mnt/etc/inittab",
+        template()
+    );
+    run(machine, Run::script(&prepare).timeout(BOOT)).map(drop)
+}
+
+/// Removes what [`prepare`] made.
+pub fn clean(machine: &Machine) -> anyhow::Result<()> {
+    run(machine, Run::script(&format!("rm -f {BASE} /run/vchan-*"))).map(drop)
+}
+
 impl<'a> Guest<'a> {
-    /// Makes and starts it, and returns when it takes orders.
-    pub fn start(machine: &'a Machine, programs: &Path) -> anyhow::Result<Self> {
-        let template = format!("/var/lib/bulkhead/import/{TEMPLATE}");
-        let folder = tempfile::tempdir()?;
-        let compiled = folder.path().join("vchan-peer-c");
-        compile(&compiled)?;
-        machine.put_file(&programs.join("vchan-peer"), OURS, 0o755)?;
-        machine.put_file(&compiled, THEIRS, 0o755)?;
-        machine.put("/run/vchan-inittab", 0o644, INITTAB.as_bytes())?;
-        let prepare = format!(
-            "set -e
-            cp --reflink=auto {template}/root.img {IMAGE}
-            mkdir -p /run/vchan-mnt
-            mount -o loop {IMAGE} /run/vchan-mnt
-            trap 'umount /run/vchan-mnt' EXIT
-            mkdir -p /run/vchan-mnt/usr/lib/bulkhead-box
-            cp {OURS} {THEIRS} /run/vchan-mnt/usr/lib/bulkhead-box/
-            cp /run/vchan-inittab /run/vchan-mnt/etc/inittab"
-        );
-        run(machine, Run::script(&prepare).timeout(BOOT))?;
-        machine.put(CONFIG, 0o600, config(&template)?.to_string().as_bytes())?;
+    /// Makes and starts one, and returns when it takes orders.
+    pub fn start(machine: &'a Machine, name: &str) -> anyhow::Result<Self> {
+        let name = DomainName::parse(name)?;
+        let (image, file) = (image(&name), file(&name));
+        machine.put(&file, 0o600, config(&name)?.to_string().as_bytes())?;
+        run(machine, Run::new(&["cp", "--reflink=auto", BASE, &image]))?;
         run(
             machine,
-            Run::new(&["xl", "create", "-q", "-e", CONFIG]).timeout(BOOT),
+            Run::new(&["xl", "create", "-q", "-e", &file]).timeout(BOOT),
         )?;
-        let id = run(machine, Run::new(&["xl", "domid", NAME]))?;
+        let id = run(machine, Run::new(&["xl", "domid", name.as_str()]))?;
         let id = id.trim().parse().context("the guest's id")?;
         let guest = Self {
             machine,
             id,
+            name,
             port: Cell::new(1000),
         };
         run(machine, guest.order("true").timeout(BOOT)).context("the guest does not come up")?;
@@ -72,8 +85,8 @@ impl<'a> Guest<'a> {
 
     /// Ends it, if a case has not, and removes its files.
     pub fn remove(self) -> anyhow::Result<()> {
-        let script =
-            format!("xl destroy {NAME} 2>/dev/null; rm -f {IMAGE} {CONFIG} /run/vchan-met.*");
+        let (name, image, file) = (&self.name, image(&self.name), file(&self.name));
+        let script = format!("xl destroy {name} 2>/dev/null; rm -f {image} {file}");
         run(self.machine, Run::script(&script)).map(drop)
     }
 
@@ -105,10 +118,23 @@ fn run(machine: &Machine, run: Run) -> anyhow::Result<String> {
     Ok(output.text())
 }
 
-fn config(template: &str) -> anyhow::Result<DomainConfig> {
+fn template() -> String {
+    format!("/var/lib/bulkhead/import/{TEMPLATE}")
+}
+
+fn image(name: &DomainName) -> String {
+    format!("/var/lib/bulkhead/{name}.img")
+}
+
+fn file(name: &DomainName) -> String {
+    format!("/run/{name}.cfg")
+}
+
+fn config(name: &DomainName) -> anyhow::Result<DomainConfig> {
+    let template = template();
     let text = |text: &str| ConfigText::path(text);
     Ok(DomainConfig {
-        name: DomainName::parse(NAME)?,
+        name: name.clone(),
         uuid: None,
         kind: Kind::Pv,
         memory_mib: 256,
@@ -116,10 +142,10 @@ fn config(template: &str) -> anyhow::Result<DomainConfig> {
         kernel: text(&format!("{template}/vmlinuz"))?,
         ramdisk: Some(text(&format!("{template}/initrd.img"))?),
         command_line: ConfigText::text(&format!(
-            "root=/dev/xvda rw console=hvc0 bulkhead.name={NAME}"
+            "root=/dev/xvda rw console=hvc0 bulkhead.name={name}"
         ))?,
         disks: vec![Disk {
-            source: DiskSource::File(text(IMAGE)?),
+            source: DiskSource::File(text(&image(name))?),
             device: DeviceName::parse("xvda")?,
             read_only: false,
         }],

@@ -2,6 +2,7 @@
 //! The Xen transport: granted pages, an event channel, and xenstore to find each other.
 
 mod announcement;
+mod deaths;
 mod link;
 
 use std::io;
