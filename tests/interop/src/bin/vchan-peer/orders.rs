@@ -66,6 +66,7 @@ pub fn tell(domain: DomId, command: &str) -> anyhow::Result<i32> {
     let order = format!("{home}/data/orders/{number}");
     let answer = format!("{home}/data/answers/{number}");
     store.watch(&answer)?;
+    store.watch("@releaseDomain")?;
     store.write(Tx::NONE, &order, command.as_bytes())?;
     loop {
         ensure!(
@@ -79,5 +80,6 @@ pub fn tell(domain: DomId, command: &str) -> anyhow::Result<i32> {
             store.rm(Tx::NONE, &answer)?;
             return Ok(code.parse()?);
         }
+        ensure!(store.is_introduced(domain)?, "the guest is gone");
     }
 }
