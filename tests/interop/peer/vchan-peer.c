@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <time.h>
 #include <xenstore.h>
 
@@ -82,18 +81,6 @@ static void await_end(void) {
     fflush(stdout);
 }
 
-// The server may come later: tries again until it is there. (A watch would be the polite way;
-// libxenstore's was now and then refused in a guest, which is not what is tested here.)
-static struct libxenvchan *join(int domain, const char *path) {
-    for (int tries = 0; tries < 6000; tries++) {
-        struct libxenvchan *joined = libxenvchan_client_init(NULL, domain, path);
-        if (joined) return joined;
-        usleep(20000);
-    }
-    fail("client_init");
-    return NULL;
-}
-
 int main(int argc, char **argv) {
     if (argc != 7) {
         fprintf(stderr, "usage: vchan-peer-c server|client DOMAIN PORT all|linger BYTES ROUNDS\n");
@@ -112,7 +99,8 @@ int main(int argc, char **argv) {
         if (!channel) fail("server_init");
     } else {
         snprintf(path, sizeof path, "/local/domain/%d/data/vchan/%s/%s", domain, own, argv[3]);
-        channel = join(domain, path);
+        channel = libxenvchan_client_init(NULL, domain, path);
+        if (!channel) fail("client_init");
     }
     channel->blocking = 1;
     // A byte each way, so that both sides are there and the client was woken once.

@@ -109,6 +109,17 @@ impl Guest<'_> {
         }
     }
 
+    /// Waits until the server has announced the channel: libxenvchan's client does not.
+    fn await_offer(&self, server: u32, client: u32) -> anyhow::Result<()> {
+        let port = self.last_port();
+        let node = format!("/local/domain/{server}/data/vchan/{client}/{port}/event-channel");
+        let expected = self
+            .machine
+            .run(Run::new(&[OURS, "expect", &node]).timeout(PATIENCE))?;
+        ensure!(expected.code == 0, "no offer: {}", expected.all());
+        Ok(())
+    }
+
     /// Has the whole conversation; both must come to its end.
     pub fn converse(
         &self,
@@ -118,17 +129,19 @@ impl Guest<'_> {
     ) -> anyhow::Result<Figures> {
         let (serve, join) = self.sides(server, client, served_by_guest, "all");
         let serving = self.machine.start(serve)?;
+        let (server_id, client_id) = if served_by_guest {
+            (self.id, 0)
+        } else {
+            (0, self.id)
+        };
+        self.await_offer(server_id, client_id)?;
         let joined = self.machine.run(join)?;
         let served = self.machine.finish(&serving, PATIENCE)?;
         ensure!(
-            served.code == 0,
-            "the server ended with {}: {}",
+            served.code == 0 && joined.code == 0,
+            "the server ended with {}: {}; the client with {}: {}",
             served.code,
-            served.all()
-        );
-        ensure!(
-            joined.code == 0,
-            "the client ended with {}: {}",
+            served.all(),
             joined.code,
             joined.all()
         );
@@ -151,6 +164,7 @@ impl Guest<'_> {
         let (serve, join) = self.sides(server, client, false, "linger");
         let port = self.last_port();
         let serving = self.machine.start(serve.env(MET, &met(port)))?;
+        self.await_offer(0, self.id)?;
         let joining = self.machine.start(join)?;
         if let Err(error) = self.machine.await_path(&met(port), MEETING) {
             // Both have given up by now as well: their words say more.

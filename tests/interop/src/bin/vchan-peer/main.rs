@@ -2,6 +2,7 @@
 //! One side of the vchan tests, and what carries out the test's orders in a guest.
 //!
 //! `talk server|client DOMAIN PORT all|linger BYTES ROUNDS` has the agreed conversation.
+//! `expect NODE` waits until a node of xenstore is there.
 //! `obey` runs in a guest what dom0 asks for through xenstore; `tell DOMAIN COMMAND` asks.
 #![forbid(unsafe_code)]
 
@@ -26,12 +27,13 @@ fn main() -> anyhow::Result<()> {
             bytes: bytes.parse()?,
             rounds: rounds.parse()?,
         }),
+        ["expect", node] => orders::expect(node),
         ["obey"] => orders::obey(),
         ["tell", domain, command] => {
             let code =
                 orders::tell(domain.parse()?, command).context("the guest did not answer")?;
             std::process::exit(code)
         }
-        _ => bail!("usage: vchan-peer talk … | obey | tell DOMAIN COMMAND"),
+        _ => bail!("usage: vchan-peer talk … | expect NODE | obey | tell DOMAIN COMMAND"),
     }
 }

@@ -56,6 +56,21 @@ fn answer(number: &str, order: &str) -> anyhow::Result<()> {
     )?)
 }
 
+/// Waits until a node is there.
+pub fn expect(node: &str) -> anyhow::Result<()> {
+    let mut store = XenStore::open()?;
+    store.watch(node)?;
+    loop {
+        ensure!(
+            store.next_event(Some(PATIENCE))?.is_some(),
+            "{node} does not appear"
+        );
+        if store.read_text(Tx::NONE, node)?.is_some() {
+            return Ok(());
+        }
+    }
+}
+
 /// Has a guest run a command; prints what it printed, and gives its exit code.
 pub fn tell(domain: DomId, command: &str) -> anyhow::Result<i32> {
     let mut store = XenStore::open()?;
