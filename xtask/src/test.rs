@@ -68,6 +68,8 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
             "clippy",
             "--workspace",
             "--all-targets",
+            "--test",
+            "on_xen",
             "--quiet",
             "--",
             "-D",
@@ -80,22 +82,11 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
     })?;
 
     let mut count = Count::default();
-    let everything_else = [
-        "test",
-        "--workspace",
-        "--no-fail-fast",
-        "--exclude",
-        "bulkhead-box",
-    ];
+    let everything = ["test", "--workspace", "--no-fail-fast"];
     count.run(
         progress,
         "tests of every crate, and the story on the local back end",
-        &everything_else,
-    )?;
-    count.run(
-        progress,
-        "tests of the box itself",
-        &["test", "-p", "bulkhead-box", "--lib"],
+        &everything,
     )?;
     if without_box {
         shout();
@@ -109,7 +100,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
                 "--bins",
             ]))
         })?;
-        let real_xen = ["test", "-p", "bulkhead-box", "--test", "on_xen"];
+        let real_xen = ["test", "--workspace", "--test", "on_xen"];
         count.run(progress, "the box: real Xen", &real_xen)?;
     }
     let Count {
