@@ -2,6 +2,7 @@
 //! How long a local guest takes from the order to its agent, and to its end.
 //!
 //! Prints the median and the slowest of some rounds; judges nothing.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! What the volumes of a domain's start and stop cost, and that size does not matter.
 //!
 //! Prints the median of some rounds; judges nothing.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::fs;

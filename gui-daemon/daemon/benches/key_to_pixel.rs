@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How long it takes from a key in dom0, through the daemon, the agent and a program of
 //! the guest that fills its window, to the last changed pixel in dom0.
+#![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     dead_code,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Prints how long a question takes, from connecting to the end of the answer, and what the
 //! ledger takes of it: `cargo bench -p policyd`.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 use std::fmt::Write as _;

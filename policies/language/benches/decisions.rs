@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Prints how long a policy takes to load and a call to be decided, for policies of 100,
 //! 5 000 and 50 000 rules and a system of 500 domains: `cargo bench -p bulkhead-policy`.
+#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

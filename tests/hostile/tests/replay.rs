@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Every target survives its seeds and many mutations of them. The mutations come from a
 //! fixed seed; `HOSTILE_MUTATIONS` sets how many each target gets.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;

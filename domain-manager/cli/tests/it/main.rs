@@ -2,6 +2,7 @@
 //! The command as a person meets it: what it prints, and its exit code.
 //!
 //! The domain manager is a socket with prepared answers; policy is real and offline.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod fixture;

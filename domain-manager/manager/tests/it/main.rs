@@ -5,7 +5,7 @@
 //! [`fake::FakeMachine`] instead of a hypervisor and a pool, so that it can be killed at any
 //! instant while its guests and volumes, which are files, stay. The qrexec daemons are
 //! processes as well: again this binary.
-
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod crashes;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a pool promises, on a real XFS and in plain folders.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod faults;

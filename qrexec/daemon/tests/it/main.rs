@@ -3,6 +3,7 @@
 //! by the tests.
 //!
 //! The other packages' programs have to be there: `cargo build --workspace --bins`.
+#![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod calls;
