@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Event channels (`/dev/xen/evtchn`): a wake-up from one domain to another.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pages of another domain mapped here (`/dev/xen/gntdev`).
 
 use std::fs::File;

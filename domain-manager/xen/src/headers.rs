@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Our numbers and layouts against the installed headers: a C program prints theirs.
 //!
 //! Needs `cc`, `linux-libc-dev` and `libxen-dev`; without them these tests fail, since a

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The numbers and structures of the kernel's Xen devices (`<xen/evtchn.h>`,
 //! `<xen/gntdev.h>`, `<xen/gntalloc.h>`), computed from the structures and tested against the
 //! installed headers.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only door to Xen: event channels, grants, xenstore and `xl`.
 //!
 //! - [`evtchn`], [`gntdev`], [`gntalloc`]: the kernel's devices of these names. Their

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Watch events that wait to be taken: each once, and never too many.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

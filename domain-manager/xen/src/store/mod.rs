@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! xenstore: the small tree of names through which domains find each other.
 //!
 //! [`Store`] is what it can do. [`XenStore`] speaks the wire protocol to xenstored, through

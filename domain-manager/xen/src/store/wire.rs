@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The wire protocol of xenstore (`xen/include/public/io/xs_wire.h`), without I/O.
 //!
 //! A message is a header of four little-endian words (kind, request, transaction, length)

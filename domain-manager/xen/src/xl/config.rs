@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A domain's configuration as `xl` reads it, from values that cannot break out of it.
 
 use std::fmt;

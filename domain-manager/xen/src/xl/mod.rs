@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Domains through `xl`: the interface Xen keeps stable, with a crash kept outside.
 //!
 //! A domain is created from a file with typed values only ([`DomainConfig`]): nothing comes

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // Reads a domain's configuration with xl's own parser and prints what it understood, one
 // value a line. Part of the tests: links -lxlutil.
 #include <libxl.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What we write for `xl` against `xl`'s own parser: libxlutil, called by a C program that is
 //! compiled here. Needs `cc` and `libxen-dev`, and fails without them.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every store must do: each case takes a way to connect as a domain.
 
 use std::time::Duration;

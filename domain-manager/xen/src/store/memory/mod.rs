@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A store inside this process, with the semantics of xenstored where they matter here:
 //! permissions and their inheritance, transactions that conflict, watches, and the quotas
 //! that a busy guest runs into.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The nodes, and what each domain may do with them.
 
 use std::collections::BTreeMap;
