@@ -80,7 +80,7 @@ fn meant(config: &DomainConfig) -> String {
     for disk in &config.disks {
         let (script, target) = match &disk.source {
             DiskSource::Device(path) => ("(none)", path),
-            DiskSource::File(path) => ("block", path),
+            DiskSource::File(path) => ("block-bulkhead", path),
         };
         let (device, writable) = (disk.device.as_str(), i32::from(!disk.read_only));
         lines.push(format!(
