@@ -51,19 +51,6 @@ impl EventChannels {
             .map(EventPort)
     }
 
-    /// Whether there is no such domain (any more).
-    ///
-    /// Nothing tells a guest of another one's end, but asking for a port nobody has fails in
-    /// another way when the whole domain is missing. A domain whose pages somebody still maps
-    /// counts as there.
-    pub fn is_absent(&self, domain: DomId) -> bool {
-        const NOBODYS: u32 = 0;
-        match self.bind_interdomain(domain, NOBODYS) {
-            Ok(port) => self.unbind(port).is_err(),
-            Err(error) => error.raw_os_error() == Some(libc::ESRCH),
-        }
-    }
-
     /// Gives a port back.
     pub fn unbind(&self, port: EventPort) -> io::Result<()> {
         request::UNBIND

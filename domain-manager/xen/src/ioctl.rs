@@ -85,25 +85,6 @@ pub(crate) struct DeallocGref {
     pub count: u32,
 }
 
-/// `struct privcmd_hypercall`.
-#[repr(C)]
-#[derive(Debug)]
-pub(crate) struct Hypercall {
-    pub op: u64,
-    pub arg: [u64; 5],
-}
-
-/// `struct evtchn_status`; of its union only the size matters here.
-#[repr(C)]
-#[derive(Debug)]
-pub(crate) struct EvtchnStatus {
-    pub dom: u16,
-    pub port: u32,
-    pub status: u32,
-    pub vcpu: u32,
-    pub remote: [u32; 2],
-}
-
 /// Clear the byte at the index when the page is unmapped.
 pub(crate) const UNMAP_NOTIFY_CLEAR_BYTE: u32 = 1;
 /// Send an event when the page is unmapped.
@@ -174,7 +155,6 @@ pub(crate) mod request {
     /// Of gntdev and of gntalloc alike.
     pub const SET_UNMAP_NOTIFY: Request<UnmapNotify> = Request::new(b'G', 7);
     pub const ALLOC_GREF: Request<AllocGref> = Request::new(b'G', 5);
-    pub const HYPERCALL: Request<Hypercall> = Request::new(b'P', 0);
     pub const DEALLOC_GREF: Request<DeallocGref> = Request::new(b'G', 6);
 }
 

@@ -21,7 +21,6 @@ pub mod gntdev;
 mod grant;
 mod ioctl;
 mod poll;
-pub mod privcmd;
 pub mod store;
 pub mod xl;
 

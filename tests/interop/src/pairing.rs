@@ -196,43 +196,6 @@ impl Guest<'_> {
         Ok("")
     }
 
-    /// Destroys another guest, of which this one is a server and a client; both must hear of it,
-    /// though no word of the other's end is ever sent.
-    pub fn outlive_another(&self) -> anyhow::Result<&'static str> {
-        let other = Guest::start(self.machine, "vchan-interop-2")?;
-        let mut survivors = Vec::new();
-        for (own, others) in [("server", "client"), ("client", "server")] {
-            let port = self.next_port();
-            let side = |side: &str, peer: u32| speaker(Program::Ours, side, peer, port, "linger");
-            // A pipe in the guest stands for the file: who reads it waits for the meeting.
-            let pipe = format!("/tmp/met.{port}");
-            ensure!(
-                self.machine
-                    .run(self.order(&format!("mkfifo {pipe}")))?
-                    .code
-                    == 0
-            );
-            let survivor = format!("export {MET}={pipe}; {}", side(own, other.id));
-            survivors.push(
-                self.machine
-                    .start(self.order(&survivor).timeout(PATIENCE))?,
-            );
-            let order = other.order(&side(others, self.id)).timeout(PATIENCE);
-            let _never_ends = self.machine.start(order)?;
-            let met = self
-                .machine
-                .run(self.order(&format!("cat {pipe}")).timeout(MEETING))?;
-            ensure!(met.code == 0, "the two did not meet: {}", met.all());
-        }
-        other.remove()?;
-        for survivor in survivors {
-            let survivor = self.machine.finish(&survivor, PATIENCE)?;
-            let heard = survivor.code == 0 && survivor.text().contains("gone");
-            ensure!(heard, "it ended with {}: {}", survivor.code, survivor.all());
-        }
-        Ok("")
-    }
-
     /// Destroys the guest under a channel; our client in dom0 must hear of it.
     pub fn destroy(&self) -> anyhow::Result<&'static str> {
         let (serve, join) = self.sides(Program::Ours, Program::Ours, true, "linger");

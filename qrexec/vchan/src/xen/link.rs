@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Wake-ups through an event channel, and the news of the peer domain's end.
+//!
+//! A peer process that ends takes its pages with it, and the kernel under it then clears its
+//! live byte and wakes us. A peer *domain* that is destroyed takes its kernel along, so
+//! nobody does that; in dom0 xenstore tells of it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use bulkhead_types::DomId;
 use bulkhead_xen::evtchn::{EventChannels, EventPort};
+use bulkhead_xen::store::{Store, StoreError, XenStore};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use super::Announcement;
-use super::deaths::Deaths;
 use crate::OpenError;
 
 /// The Xen transport's half of a channel that is not memory.
 #[derive(Debug)]
 pub(crate) struct XenLink {
-    /// What callers poll: the event channel, and what tells of deaths.
+    /// What callers poll: the event channel, and the store if it is watched.
     watched: Epoll,
     channels: EventChannels,
     event: EventPort,
     peer: DomId,
-    deaths: Deaths,
+    /// Tells of domains that end; only dom0 is told.
+    deaths: Option<XenStore>,
     lost: bool,
     /// A server's offer, until its client came.
     announcement: Option<Announcement>,
@@ -38,9 +44,12 @@ impl XenLink {
         let watched = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed())?;
         let input = || EpollEvent::new(EpollFlags::EPOLLIN, 0);
         watched.add(channels.as_fd(), input()).map_err(failed())?;
-        let deaths = Deaths::watch(own, peer)?;
-        if let Some(news) = deaths.fd() {
-            watched.add(news, input()).map_err(failed())?;
+        let deaths = match own {
+            DomId::DOM0 => Some(watch_deaths()?),
+            _ => None,
+        };
+        if let Some(store) = &deaths {
+            watched.add(store.fd(), input()).map_err(failed())?;
         }
         Ok(Self {
             watched,
@@ -67,29 +76,50 @@ impl XenLink {
         let _ = self.channels.notify(self.event);
     }
 
-    /// Takes in wake-ups and deaths.
+    /// Takes in a wake-up, or else news of the peer's end.
+    ///
+    /// System calls are most of what a round trip costs, so a wake-up is one read and one
+    /// write: one port is bound, and other news keeps the descriptor readable until next time.
     pub fn acknowledge(&mut self) -> io::Result<()> {
-        while let Some(port) = self.channels.pending()? {
+        match self.channels.pending()? {
             // From here on the port can be woken again; the caller looks afterwards.
-            self.channels.unmask(port)?;
-        }
-        let connected = self.announcement.is_none();
-        let news = self
-            .deaths
-            .peer_is_gone(self.peer, &self.channels, self.event, connected);
-        if news.as_ref().map_or(true, |gone| *gone) {
-            // Without a source, or after the last news, nothing more must keep anybody awake.
-            self.lost |= news.is_ok();
-            if let Some(silent) = self.deaths.fd() {
-                let _ = self.watched.delete(silent);
-            }
-            self.deaths = Deaths::Never;
+            Some(port) => self.channels.unmask(port)?,
+            None => self.hear_of_deaths(),
         }
         Ok(())
+    }
+
+    fn hear_of_deaths(&mut self) {
+        let Some(store) = &mut self.deaths else {
+            return;
+        };
+        match somebody_died(store).and_then(|died| Ok(died && !store.is_introduced(self.peer)?)) {
+            Ok(gone) => self.lost |= gone,
+            // Without xenstore there is no more news, which must not keep anybody awake.
+            Err(_) => {
+                let _ = self.watched.delete(store.fd());
+                self.deaths = None;
+            }
+        }
     }
 
     /// Takes back a server's offer: its client came.
     pub fn withdraw(&mut self) {
         self.announcement = None;
     }
+}
+
+fn watch_deaths() -> Result<XenStore, StoreError> {
+    let mut store = XenStore::open()?;
+    store.watch("@releaseDomain")?;
+    Ok(store)
+}
+
+/// Whether domains ended since the last time.
+fn somebody_died(store: &mut XenStore) -> Result<bool, StoreError> {
+    let mut died = false;
+    while store.next_event(Some(Duration::ZERO))?.is_some() {
+        died = true;
+    }
+    Ok(died)
 }

@@ -2,7 +2,6 @@
 //! The Xen transport: granted pages, an event channel, and xenstore to find each other.
 
 mod announcement;
-mod deaths;
 mod link;
 
 use std::io;
