@@ -57,7 +57,8 @@ pub fn prepare(machine: &Machine, programs: &Path) -> anyhow::Result<()> {
 
 /// Removes what [`prepare`] made.
 pub fn clean(machine: &Machine) -> anyhow::Result<()> {
-    run(machine, Run::script(&format!("rm -f {BASE} /run/vchan-*"))).map(drop)
+    let script = format!("rmdir /run/vchan-mnt && rm -f {BASE} /run/vchan-*");
+    run(machine, Run::script(&script)).map(drop)
 }
 
 impl<'a> Guest<'a> {
