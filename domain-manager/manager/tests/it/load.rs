@@ -13,7 +13,7 @@ const CALLS: usize = 400;
 const CLIENTS: usize = 8;
 
 #[test]
-#[ignore = "2026-11-23: prints figures and asserts none; run by cargo xtask bench"]
+#[ignore = "2026-11-23: prints figures and asserts none; ask for it by name"]
 fn latencies_of_the_admin_api_at_500_domains() {
     let fixture = Fixture::new();
     fixture.create("TemplateVM", "debian");
