@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use bulkhead_types::DomId;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::ioctl::{self, BindInterdomain, BindUnboundPort, PortOnly, request};
 
@@ -20,6 +21,9 @@ pub struct EventPort(pub u32);
 #[derive(Debug)]
 pub struct EventChannels {
     device: File,
+    /// Reading waits. Changed only when the other way of reading is asked for, since most
+    /// holders keep to one of them and a system call here counts.
+    blocking: bool,
 }
 
 impl EventChannels {
@@ -27,6 +31,7 @@ impl EventChannels {
     pub fn open() -> io::Result<Self> {
         Ok(Self {
             device: ioctl::open(DEVICE)?,
+            blocking: false,
         })
     }
 
@@ -66,12 +71,11 @@ impl EventChannels {
     }
 
     /// The next port that was woken, if one was. It stays silent until [`Self::unmask`].
-    pub fn pending(&self) -> io::Result<Option<EventPort>> {
-        let mut port = [0; 4];
+    pub fn pending(&mut self) -> io::Result<Option<EventPort>> {
+        self.set_blocking(false)?;
         loop {
-            match (&self.device).read(&mut port) {
-                Ok(4) => return Ok(Some(EventPort(u32::from_ne_bytes(port)))),
-                Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            match self.read() {
+                Ok(port) => return Ok(Some(port)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => return Ok(None),
@@ -79,6 +83,38 @@ impl EventChannels {
                 },
             }
         }
+    }
+
+    /// Waits until a port is woken, however long that takes. Like [`Self::pending`] after a
+    /// `poll`, in one system call. `None` when a signal came.
+    pub fn wait(&mut self) -> io::Result<Option<EventPort>> {
+        self.set_blocking(true)?;
+        match self.read() {
+            Ok(port) => Ok(Some(port)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&self) -> io::Result<EventPort> {
+        let mut port = [0; 4];
+        match (&self.device).read(&mut port)? {
+            4 => Ok(EventPort(u32::from_ne_bytes(port))),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn set_blocking(&mut self, blocking: bool) -> io::Result<()> {
+        if self.blocking != blocking {
+            let flags = if blocking {
+                OFlag::empty()
+            } else {
+                OFlag::O_NONBLOCK
+            };
+            fcntl(&self.device, FcntlArg::F_SETFL(flags))?;
+            self.blocking = blocking;
+        }
+        Ok(())
     }
 
     /// Lets a port be woken again.

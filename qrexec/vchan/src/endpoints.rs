@@ -127,7 +127,7 @@ impl Endpoints {
                 let (end, link) = xen::serve(self.own, client, port, orders)?;
                 Ok(Vchan::over(Channel::Ring(RingChannel::new(
                     end,
-                    Link::Xen(link),
+                    Link::Xen(Box::new(link)),
                 ))))
             }
             Transport::Local(folder) => {
@@ -158,7 +158,7 @@ impl Endpoints {
                 let (end, link) = xen::connect(server, self.own, port, deadline)?;
                 Ok(Vchan::over(Channel::Ring(RingChannel::new(
                     end,
-                    Link::Xen(link),
+                    Link::Xen(Box::new(link)),
                 ))))
             }
             Transport::Local(folder) => {

@@ -23,7 +23,7 @@ pub(crate) enum Link {
     /// The local transport's socket.
     Local(LocalLink),
     /// An event channel, and xenstore where it tells of deaths.
-    Xen(XenLink),
+    Xen(Box<XenLink>),
 }
 
 impl Link {
@@ -31,6 +31,13 @@ impl Link {
         match self {
             Self::Local(link) => link.fd(),
             Self::Xen(link) => link.fd(),
+        }
+    }
+
+    fn fds(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        match self {
+            Self::Local(link) => (link.fd(), None),
+            Self::Xen(link) => link.fds(),
         }
     }
 
@@ -66,13 +73,32 @@ impl RingChannel {
         self.link.fd()
     }
 
+    pub fn fds(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        self.link.fds()
+    }
+
     pub fn acknowledge(&mut self) -> io::Result<()> {
         self.link.acknowledge()?;
+        self.welcome();
+        Ok(())
+    }
+
+    /// Waits for a wake-up in one go and takes it in. False at once where that cannot be done.
+    pub fn wait_for_ever(&mut self) -> io::Result<bool> {
+        let Link::Xen(link) = &mut self.link else {
+            return Ok(false);
+        };
+        let waited = link.wait_for_ever()?;
+        self.welcome();
+        Ok(waited)
+    }
+
+    /// Nobody else shall find the offer once its client came.
+    fn welcome(&mut self) {
         match &mut self.link {
             Link::Xen(link) if self.end.peer() != Peer::NotYet => link.withdraw(),
             _ => {}
         }
-        Ok(())
     }
 
     pub fn state(&mut self) -> State {

@@ -2,7 +2,7 @@
 //! The stream that callers hold.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -172,7 +172,21 @@ impl Vchan {
     /// Waits for [`Self::fd`] and acknowledges; false when `timeout` (`None`: for ever)
     /// passed first.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        if !wait_readable(self.fd(), timeout)? {
+        if timeout.is_none()
+            && let Channel::Ring(channel) = &mut self.channel
+            && channel.wait_for_ever()?
+        {
+            return Ok(true);
+        }
+        let fds = match &self.channel {
+            Channel::Ring(channel) => channel.fds(),
+            Channel::Socket(channel) => (channel.fd(), None),
+        };
+        let readable = match fds {
+            (first, Some(second)) => wait_readable([first, second], timeout)?,
+            (only, None) => wait_readable([only], timeout)?,
+        };
+        if !readable {
             return Ok(false);
         }
         self.acknowledge()?;
@@ -189,8 +203,11 @@ impl Vchan {
     }
 }
 
-/// Polls a descriptor for input. An interrupting signal counts as a wake-up.
-pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+/// Polls descriptors for input on any of them. An interrupting signal counts as a wake-up.
+pub(crate) fn wait_readable<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
     // Rounded up, so that a wait never ends before its time; the longest poll can express
     // is 24 days, after which callers look again.
     let milliseconds =
@@ -199,8 +216,7 @@ pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io
         None => PollTimeout::NONE,
         Some(ms) => PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
     };
-    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, limit) {
+    match poll(&mut fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), limit) {
         Ok(count) => Ok(count > 0),
         Err(nix::Error::EINTR) => Ok(true),
         Err(error) => Err(error.into()),

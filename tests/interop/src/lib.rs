@@ -69,6 +69,7 @@ pub const CASES: &[&str] = &[
     "c_server_and_our_client_when_the_client_is_killed",
     "our_server_and_our_client_when_the_server_is_killed",
     "our_server_and_our_client_when_the_client_is_killed",
+    "two_guests_hear_of_each_others_destruction",
     "our_client_hears_of_a_destroyed_guest",
 ];
 
@@ -108,6 +109,9 @@ fn play(guest: &Guest<'_>, cases: &mut Cases<'_>) {
             cases.play(&name, || guest.kill_one(server, client, victim == "server"));
         }
     }
+    cases.play("two_guests_hear_of_each_others_destruction", || {
+        guest.outlive_another()
+    });
     cases.play("our_client_hears_of_a_destroyed_guest", || guest.destroy());
 }
 

@@ -196,6 +196,41 @@ impl Guest<'_> {
         Ok("")
     }
 
+    /// Destroys another guest, of which this one is a server and a client; both must hear of it,
+    /// though no word of the other's end is ever sent.
+    pub fn outlive_another(&self) -> anyhow::Result<&'static str> {
+        let other = Guest::start(self.machine, "vchan-interop-2")?;
+        let mut survivors = Vec::new();
+        for (program, own, others) in [
+            (Program::Ours, "server", "client"),
+            (Program::Ours, "client", "server"),
+            (Program::C, "client", "server"),
+        ] {
+            let port = self.next_port();
+            let here = speaker(Program::Ours, own, other.id, port, "linger");
+            let there = speaker(program, others, self.id, port, "linger");
+            // A pipe in the guest stands for the file: who reads it waits for the meeting.
+            let pipe = format!("/tmp/met.{port}");
+            let made = self.machine.run(self.order(&format!("mkfifo {pipe}")))?;
+            ensure!(made.code == 0, "no pipe: {}", made.all());
+            let survivor = self.order(&format!("export {MET}={pipe}; {here}"));
+            survivors.push((port, self.machine.start(survivor.timeout(PATIENCE))?));
+            let order = other.order(&there).timeout(PATIENCE);
+            let _never_ends = self.machine.start(order)?;
+            let wait = self.order(&format!("cat {pipe}")).timeout(MEETING);
+            let met = self.machine.run(wait)?;
+            ensure!(met.code == 0, "the two did not meet: {}", met.all());
+        }
+        other.remove()?;
+        for (port, survivor) in survivors {
+            let survivor = self.machine.finish(&survivor, PATIENCE)?;
+            let heard = survivor.code == 0 && survivor.text().contains("gone");
+            let (code, words) = (survivor.code, survivor.all());
+            ensure!(heard, "the one on port {port} ended with {code}: {words}");
+        }
+        Ok("")
+    }
+
     /// Destroys the guest under a channel; our client in dom0 must hear of it.
     pub fn destroy(&self) -> anyhow::Result<&'static str> {
         let (serve, join) = self.sides(Program::Ours, Program::Ours, true, "linger");

@@ -147,7 +147,7 @@ pub(super) fn receive_memory(
 ) -> Result<Option<OwnedFd>, OpenError> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if !wait_readable(socket.as_fd(), left).map_err(OpenError::system("wait for a server"))? {
+        if !wait_readable([socket.as_fd()], left).map_err(OpenError::system("wait for a server"))? {
             return Err(timed_out());
         }
         let mut byte = [0; 1];

@@ -126,7 +126,7 @@ pub(crate) fn arrive(
         match &news {
             Some(news) => {
                 use std::os::fd::AsFd;
-                if wait_readable(news.as_fd(), left).map_err(unusable)? {
+                if wait_readable([news.as_fd()], left).map_err(unusable)? {
                     // Whatever it was, the loop looks for the name itself.
                     let _ = news.read_events();
                 }

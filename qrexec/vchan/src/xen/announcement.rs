@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a server's offer stands in xenstore.
 //!
-//! Below the server's home, `data/vchan/CLIENT/PORT/{ring-ref,event-channel}`, both readable
-//! by the client alone. They go once the client came: who comes later shall not find them.
+//! Below the server's home, `data/vchan/CLIENT/PORT/{ring-ref,event-channel}`, readable by the
+//! client alone. The two keys go once the client came: who comes later shall not find them.
+//!
+//! No transaction is used, of which a guest may have only ten at a time: the key that clients
+//! wait for is written last, and what an earlier server left is removed first.
 
 use bulkhead_types::{DomId, Port};
-use bulkhead_xen::store::{Permissions, Refusal, Store, StoreError, Tx, XenStore, domain_path};
+use bulkhead_xen::store::{Permissions, Refusal, Store, StoreError, Tx, domain_path};
 
 /// What a client needs to join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +21,12 @@ pub(crate) struct Offer {
 
 /// Where the offer of a channel stands.
 pub(crate) fn path(server: DomId, client: DomId, port: Port) -> String {
-    format!("{}/data/vchan/{client}/{port}", domain_path(server))
+    format!("{}/{port}", folder(server, client))
+}
+
+/// Where all offers of a server to a client stand.
+fn folder(server: DomId, client: DomId) -> String {
+    format!("{}/data/vchan/{client}", domain_path(server))
 }
 
 impl Offer {
@@ -50,81 +58,88 @@ fn number(store: &mut impl Store, path: &str) -> Result<Option<u32>, StoreError>
     }
 }
 
+/// Removes a node that need not be there, even without anything above it.
+pub(super) fn remove(store: &mut impl Store, path: &str) -> Result<(), StoreError> {
+    match store.rm(Tx::NONE, path) {
+        Err(error) if error.is(&Refusal::NotFound) => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes a folder unless something is in it. Another process of this domain may put something
+/// there at any time, so this is worth a transaction; if there is none to be had it stays.
+pub(super) fn remove_empty(store: &mut impl Store, folder: &str) -> Result<(), StoreError> {
+    if !store.list(Tx::NONE, folder)?.is_empty() {
+        return Ok(());
+    }
+    store.transaction(|store, tx| {
+        if store.list(tx, folder)?.is_empty() {
+            store.rm(tx, folder)?;
+        }
+        Ok(())
+    })
+}
+
 /// A server's offer as long as it stands.
 #[derive(Debug)]
 pub(crate) struct Announcement {
-    server: DomId,
-    client: DomId,
-    port: Port,
+    path: String,
+    folder: String,
     offer: Offer,
 }
 
 impl Announcement {
-    /// Writes an offer in one transaction, in the place of an earlier one.
+    /// Writes an offer in the place of an earlier one.
     pub fn publish(
-        server: DomId,
-        client: DomId,
-        port: Port,
+        store: &mut impl Store,
+        (server, client, port): (DomId, DomId, Port),
         offer: Offer,
     ) -> Result<Self, StoreError> {
         let announcement = Self {
-            server,
-            client,
-            port,
+            path: path(server, client, port),
+            folder: folder(server, client),
             offer,
         };
-        announcement.write(&mut XenStore::open()?)?;
+        let Self {
+            path,
+            offer: Offer { reference, event },
+            ..
+        } = &announcement;
+        remove(store, path)?;
+        store.mkdir(Tx::NONE, path)?;
+        // The keys inherit this.
+        let readers = Permissions::private(server).readable_by(client);
+        store.set_permissions(Tx::NONE, path, &readers)?;
+        for (key, number) in [("ring-ref", reference), ("event-channel", event)] {
+            let number = number.to_string();
+            store.write(Tx::NONE, &format!("{path}/{key}"), number.as_bytes())?;
+        }
         Ok(announcement)
     }
 
-    fn write(&self, store: &mut impl Store) -> Result<(), StoreError> {
-        let path = path(self.server, self.client, self.port);
-        let permissions = Permissions::private(self.server).readable_by(self.client);
-        let keys = [
-            ("ring-ref", self.offer.reference),
-            ("event-channel", self.offer.event),
-        ];
-        store.transaction(|store, tx| {
-            for (name, number) in keys {
-                let key = format!("{path}/{name}");
-                store.write(tx, &key, number.to_string().as_bytes())?;
-                store.set_permissions(tx, &key, &permissions)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Removes the offer, unless another one took its place, and an empty folder above it.
-    fn remove(&self, store: &mut impl Store) -> Result<(), StoreError> {
-        let path = path(self.server, self.client, self.port);
-        let folder = format!("{}/data/vchan/{}", domain_path(self.server), self.client);
-        let ours = self.offer.event.to_string();
-        store.transaction(|store, tx| {
-            let standing = store.read_text(tx, &format!("{path}/event-channel"))?;
-            if standing.as_deref() != Some(&ours) {
-                return Ok(());
-            }
-            store.rm(tx, &path)?;
-            if store.list(tx, &folder)?.is_empty() {
-                store.rm(tx, &folder)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        // Without xenstore there is nothing to take back.
-        if let Ok(mut store) = XenStore::open() {
-            let _ = self.remove(&mut store);
+    /// Takes the offer back, since its client came. The node itself stays.
+    pub fn withdraw(&self, store: &mut impl Store) -> Result<(), StoreError> {
+        for key in ["event-channel", "ring-ref"] {
+            remove(store, &format!("{}/{key}", self.path))?;
         }
+        Ok(())
+    }
+
+    /// Removes all that is left of the offer, unless another one took its place, and an empty
+    /// folder above it.
+    pub fn remove(&self, store: &mut impl Store) -> Result<(), StoreError> {
+        let standing = number(store, &format!("{}/event-channel", self.path))?;
+        if standing.is_some_and(|standing| standing != self.offer.event) {
+            return Ok(());
+        }
+        remove(store, &self.path)?;
+        remove_empty(store, &self.folder)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bulkhead_xen::store::MemStore;
+    use bulkhead_xen::store::{MemConnection, MemStore};
 
     use super::*;
 
@@ -132,14 +147,11 @@ mod tests {
         DomId::new(number).unwrap()
     }
 
-    fn announced(port: u32, offer: Offer) -> std::mem::ManuallyDrop<Announcement> {
-        // Its own drop looks for a real xenstore.
-        std::mem::ManuallyDrop::new(Announcement {
-            server: id(3),
-            client: id(4),
-            port: Port(port),
-            offer,
-        })
+    const CHANNEL: Port = Port(513);
+
+    fn announce(server: &mut MemConnection, reference: u32, event: u32) -> Announcement {
+        let offer = Offer { reference, event };
+        Announcement::publish(server, (id(3), id(4), CHANNEL), offer).unwrap()
     }
 
     #[test]
@@ -151,33 +163,45 @@ mod tests {
         let mut server = world.connect(id(3)).unwrap();
         let mut client = world.connect(id(4)).unwrap();
         let mut other = world.connect(id(5)).unwrap();
-        let key = path(id(3), id(4), Port(513));
+        let key = path(id(3), id(4), CHANNEL);
         assert_eq!(key, "/local/domain/3/data/vchan/4/513");
         assert_eq!(Offer::find(&mut client, &key).unwrap(), None);
 
-        let offer = Offer {
-            reference: 8,
-            event: 21,
-        };
-        let announcement = announced(513, offer.clone());
-        announcement.write(&mut server).unwrap();
-        assert_eq!(Offer::find(&mut client, &key).unwrap(), Some(offer));
+        let first = announce(&mut server, 8, 21);
+        assert_eq!(
+            Offer::find(&mut client, &key).unwrap(),
+            Some(first.offer.clone())
+        );
         assert_eq!(Offer::find(&mut other, &key).unwrap(), None);
 
-        let second = announced(
-            513,
-            Offer {
-                reference: 9,
-                event: 22,
-            },
-        );
-        second.write(&mut server).unwrap();
-        announcement.remove(&mut server).unwrap();
+        let second = announce(&mut server, 9, 22);
+        first.remove(&mut server).unwrap();
         assert_eq!(
             Offer::find(&mut client, &key).unwrap(),
             Some(second.offer.clone())
         );
+        second.withdraw(&mut server).unwrap();
+        assert_eq!(Offer::find(&mut client, &key).unwrap(), None);
         second.remove(&mut server).unwrap();
         assert_eq!(server.list(Tx::NONE, "data/vchan").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn any_number_of_servers_announce_at_once() {
+        let world = MemStore::new();
+        for domain in [0, 3, 4] {
+            world.introduce(id(domain));
+        }
+        let mut store = world.connect(id(3)).unwrap();
+        // As many transactions as a guest may have are open elsewhere.
+        let mut busy = world.connect(id(3)).unwrap();
+        while busy.begin().is_ok() {}
+        let announcement = announce(&mut store, 8, 21);
+        let mut client = world.connect(id(4)).unwrap();
+        assert!(
+            Offer::find(&mut client, &announcement.path)
+                .unwrap()
+                .is_some()
+        );
     }
 }

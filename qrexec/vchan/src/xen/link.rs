@@ -1,69 +1,70 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Wake-ups through an event channel, and the news of the peer domain's end.
-//!
-//! A peer process that ends takes its pages with it, and the kernel under it then clears its
-//! live byte and wakes us. A peer *domain* that is destroyed takes its kernel along, so
-//! nobody does that; in dom0 xenstore tells of it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
-use bulkhead_types::DomId;
 use bulkhead_xen::evtchn::{EventChannels, EventPort};
-use bulkhead_xen::store::{Store, StoreError, XenStore};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::Announcement;
+use super::Presence;
 use crate::OpenError;
 
 /// The Xen transport's half of a channel that is not memory.
 #[derive(Debug)]
 pub(crate) struct XenLink {
-    /// What callers poll: the event channel, and the store if it is watched.
-    watched: Epoll,
+    /// Both the event channel and xenstore in one descriptor, where xenstore has news.
+    both: Option<Epoll>,
     channels: EventChannels,
     event: EventPort,
-    peer: DomId,
-    /// Tells of domains that end; only dom0 is told.
-    deaths: Option<XenStore>,
+    presence: Option<Presence>,
     lost: bool,
-    /// A server's offer, until its client came.
-    announcement: Option<Announcement>,
+    /// A server's offer still stands, since its client has not come.
+    offered: bool,
 }
 
 impl XenLink {
     pub fn new(
         channels: EventChannels,
         event: EventPort,
-        own: DomId,
-        peer: DomId,
-        announcement: Option<Announcement>,
+        presence: Presence,
+        offered: bool,
     ) -> Result<Self, OpenError> {
-        let failed = || OpenError::system("watch a channel");
-        let watched = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed())?;
-        let input = || EpollEvent::new(EpollFlags::EPOLLIN, 0);
-        watched.add(channels.as_fd(), input()).map_err(failed())?;
-        let deaths = match own {
-            DomId::DOM0 => Some(watch_deaths()?),
-            _ => None,
-        };
-        if let Some(store) = &deaths {
-            watched.add(store.fd(), input()).map_err(failed())?;
+        let mut both = None;
+        if let Some(news) = presence.fd() {
+            let failed = || OpenError::system("watch a channel");
+            let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed())?;
+            for fd in [channels.as_fd(), news] {
+                epoll
+                    .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))
+                    .map_err(failed())?;
+            }
+            both = Some(epoll);
         }
-        Ok(Self {
-            watched,
+        let mut link = Self {
+            both,
             channels,
             event,
-            peer,
-            deaths,
+            presence: Some(presence).filter(Presence::matters),
             lost: false,
-            announcement,
-        })
+            offered,
+        };
+        link.hear_news();
+        Ok(link)
     }
 
+    /// One descriptor for all that can wake this end.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.watched.0.as_fd()
+        match &self.both {
+            Some(epoll) => epoll.0.as_fd(),
+            None => self.channels.as_fd(),
+        }
+    }
+
+    /// The same one by one, which is quicker to wait for.
+    pub fn fds(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        let news = self.presence.as_ref().and_then(Presence::fd);
+        (self.channels.as_fd(), news)
     }
 
     pub fn peer_lost(&self) -> bool {
@@ -84,42 +85,47 @@ impl XenLink {
         match self.channels.pending()? {
             // From here on the port can be woken again; the caller looks afterwards.
             Some(port) => self.channels.unmask(port)?,
-            None => self.hear_of_deaths(),
+            None => self.hear_news(),
         }
         Ok(())
     }
 
-    fn hear_of_deaths(&mut self) {
-        let Some(store) = &mut self.deaths else {
+    /// Waits for a wake-up, however long it takes, and takes it in. False at once if there may
+    /// be other news to wait for.
+    pub fn wait_for_ever(&mut self) -> io::Result<bool> {
+        if self.both.is_some() {
+            return Ok(false);
+        }
+        if let Some(port) = self.channels.wait()? {
+            self.channels.unmask(port)?;
+        }
+        Ok(true)
+    }
+
+    fn hear_news(&mut self) {
+        let Some(presence) = &mut self.presence else {
             return;
         };
-        match somebody_died(store).and_then(|died| Ok(died && !store.is_introduced(self.peer)?)) {
+        match presence.peer_is_gone() {
             Ok(gone) => self.lost |= gone,
             // Without xenstore there is no more news, which must not keep anybody awake.
             Err(_) => {
-                let _ = self.watched.delete(store.fd());
-                self.deaths = None;
+                if let (Some(both), Some(news)) = (&self.both, presence.fd()) {
+                    let _ = both.delete(news);
+                }
+                presence.hear_no_more();
             }
         }
     }
 
     /// Takes back a server's offer: its client came.
     pub fn withdraw(&mut self) {
-        self.announcement = None;
+        if std::mem::take(&mut self.offered)
+            && let Some(presence) = &mut self.presence
+        {
+            // An offer that stays leads nowhere, since its event channel is taken.
+            let _ = presence.withdraw();
+            self.hear_news();
+        }
     }
-}
-
-fn watch_deaths() -> Result<XenStore, StoreError> {
-    let mut store = XenStore::open()?;
-    store.watch("@releaseDomain")?;
-    Ok(store)
-}
-
-/// Whether domains ended since the last time.
-fn somebody_died(store: &mut XenStore) -> Result<bool, StoreError> {
-    let mut died = false;
-    while store.next_event(Some(Duration::ZERO))?.is_some() {
-        died = true;
-    }
-    Ok(died)
 }

@@ -3,20 +3,21 @@
 
 mod announcement;
 mod link;
+mod presence;
 
 use std::io;
 use std::time::Instant;
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::OnUnmap;
-use bulkhead_xen::evtchn::{self, EventChannels};
+use bulkhead_xen::evtchn::{self, EventChannels, EventPort};
 use bulkhead_xen::gntalloc::{self, GrantedPages};
 use bulkhead_xen::gntdev::{self, MappedGrants};
 use bulkhead_xen::store::{Store, XenStore};
 
-pub(crate) use self::announcement::Announcement;
 use self::announcement::Offer;
 pub(crate) use self::link::XenLink;
+use self::presence::Presence;
 use crate::OpenError;
 use crate::mapping::Region;
 use crate::ring::{
@@ -67,17 +68,12 @@ pub(crate) fn serve(
     ring.publish_grants(&references);
     let sizes = ring.sizes();
     let end = End::serve(ring, sizes);
-    let announcement = Announcement::publish(
-        server,
-        client,
-        port,
-        Offer {
-            reference,
-            event: event.0,
-        },
-    )?;
-    let link = XenLink::new(channels, event, server, client, Some(announcement))?;
-    Ok((end, link))
+    let offer = Offer {
+        reference,
+        event: event.0,
+    };
+    let presence = Presence::serve(XenStore::open()?, (server, client, port), offer)?;
+    Ok((end, XenLink::new(channels, event, presence, true)?))
 }
 
 /// Waits for the server's announcement and maps what it granted.
@@ -88,19 +84,23 @@ pub(crate) fn connect(
     deadline: Option<Instant>,
 ) -> Result<(End<SharedRing>, XenLink), OpenError> {
     let mut store = XenStore::open()?;
-    let key = announcement::path(server, client, port);
-    // The exact key, since the folder around it is not for us to see.
-    store.watch(&format!("{key}/event-channel"))?;
+    let node = announcement::path(server, client, port);
+    // The node itself, since the folder around it is not for us to see.
+    let watch = store.watch(&node)?;
     if client == DomId::DOM0 {
         store.watch("@releaseDomain")?;
     }
     let mut refused = None;
-    loop {
-        let offer = Offer::find(&mut store, &key)?;
+    let Found {
+        channels,
+        event,
+        ring,
+    } = loop {
+        let offer = Offer::find(&mut store, &node)?;
         // An offer that led nowhere is a dead server's until it changes.
         if let Some(offer) = offer.filter(|offer| refused.as_ref() != Some(offer)) {
-            if let Some(joined) = join(server, client, &offer)? {
-                return Ok(joined);
+            if let Some(found) = take_up(server, &offer)? {
+                break found;
             }
             refused = Some(offer);
         }
@@ -111,15 +111,25 @@ pub(crate) fn connect(
         if store.next_event(left)?.is_none() {
             return Err(OpenError::TimedOut { server, port });
         }
-    }
+    };
+    // Before the server sees us live, so that it misses us in any case.
+    let presence = Presence::join(store, (server, client, port), watch)?;
+    let sizes = ring.sizes();
+    let end = End::join(ring, sizes);
+    let link = XenLink::new(channels, event, presence, false)?;
+    link.wake_peer();
+    Ok((end, link))
+}
+
+/// What is behind an offer.
+struct Found {
+    channels: EventChannels,
+    event: EventPort,
+    ring: SharedRing,
 }
 
 /// Takes up an offer; `None` when nobody is behind it any more.
-fn join(
-    server: DomId,
-    client: DomId,
-    offer: &Offer,
-) -> Result<Option<(End<SharedRing>, XenLink)>, OpenError> {
+fn take_up(server: DomId, offer: &Offer) -> Result<Option<Found>, OpenError> {
     let corrupt = |what| OpenError::Corrupt { server, what };
     let channels = EventChannels::open().map_err(no_xen(evtchn::DEVICE))?;
     let Ok(event) = channels.bind_interdomain(server, offer.event) else {
@@ -164,11 +174,11 @@ fn join(
     let (left, right) = (map(left, true)?, map(right, false)?);
     let ring = SharedRing::new(control, left, right, orders)
         .ok_or_else(|| corrupt("fewer pages than its rings need"))?;
-    let sizes = ring.sizes();
-    let end = End::join(ring, sizes);
-    let link = XenLink::new(channels, event, client, server, None)?;
-    link.wake_peer();
-    Ok(Some((end, link)))
+    Ok(Some(Found {
+        channels,
+        event,
+        ring,
+    }))
 }
 
 fn is_absent(error: &io::Error) -> bool {
