@@ -11,7 +11,6 @@
 mod crashes;
 mod fake;
 mod fixture;
-mod load;
 mod refusals;
 mod stories;
 
