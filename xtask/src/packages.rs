@@ -94,6 +94,8 @@ fn apt_get(
     };
     command
         .args(["-q", "-y", "--no-install-recommends"])
+        // Something else may be installing just now, such as the nightly upgrades.
+        .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(verb)
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
