@@ -22,4 +22,4 @@ pub use absence::await_absence;
 pub use local::LocalMachine;
 pub use machine::{Command, Machine, Output, RunId};
 pub use picture::{BadPicture, Picture};
-pub use story::{StepReport, Transcript, play};
+pub use story::{StepReport, Transcript, invoice, play, prepare};

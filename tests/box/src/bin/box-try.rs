@@ -17,27 +17,26 @@ const PICTURE: &str = "desktop.png";
 /// How long the services of dom0 may take.
 const SERVICES: Duration = Duration::from_secs(180);
 
-/// The domains that the desktop offers, as `bulkhead` makes them.
-const DOMAINS: &str = "\
-set -e
-bulkhead template install debian-13-minimal /var/lib/bulkhead/import/debian-13-minimal
-bulkhead create work --template debian-13-minimal --label blue
-bulkhead create personal --template debian-13-minimal --label green
-bulkhead create untrusted --template debian-13-minimal --label red
-bulkhead create disp-base --template debian-13-minimal --label red --for-disposables
-bulkhead default disposable disp-base";
-
 /// What a person can do on the desktop.
 const WHAT_TO_TRY: &str = "\
-The window is dom0's desktop; close it to end. In its terminal, try:
+This is dom0, where Xen and Bulkhead run. Close the window to end. Try:
 
-  bulkhead ls                                  the domains that were made for you
-  bulkhead start work untrusted                boot two of them (half a minute, emulated)
-  bulkhead run --gui work -- xterm &           a terminal in work: framed blue
-  bulkhead disposable -- uname -a              a domain that lives for one command
+  bulkhead ls                            the domains that were made for you
+  bulkhead start work untrusted          boot two of them (half a minute, emulated)
+  bulkhead run --gui work -- xterm &     a terminal in work, framed in blue
+
+A suspicious file, opened where it can do no harm:
+
+  bulkhead run untrusted -- tee invoice.pdf <invoice.pdf >/dev/null
+  bulkhead run untrusted -- bulkhead-open --disposable invoice.pdf &
+
+Why untrusted may not copy files to work, and by which rule:
+
   bulkhead policy explain untrusted work qubes.Filecopy
-                                               why a copy is refused, and by which rule
 ";
+
+/// Where the text stands in dom0.
+const WELCOME: &str = "/run/box/welcome";
 
 fn main() -> ExitCode {
     let headless = match std::env::args().nth(1).as_deref() {
@@ -79,12 +78,14 @@ fn story() -> anyhow::Result<()> {
 
 fn desktop() -> anyhow::Result<()> {
     let mut machine = boot(Display::Window)?;
-    let made = machine.run(Run::script(DOMAINS).timeout(SERVICES))?;
-    if made.code != 0 {
-        bail!("the domains could not be made: {}", made.all());
-    }
-    let terminal = Run::new(&["xterm", "-title", "dom0", "-geometry", "100x24+20+20"]);
-    machine.spawn(terminal.env("DISPLAY", ":0"), "/var/log/terminal.log")?;
+    e2e::prepare(&mut StoryMachine::new(&mut machine, setup::TEMPLATE))
+        .context("the domains could not be made")?;
+    machine.put("/root/invoice.pdf", 0o644, &e2e::invoice("Please pay"))?;
+    machine.put(WELCOME, 0o644, WHAT_TO_TRY.as_bytes())?;
+    let shell = format!("cat {WELCOME}; exec bash");
+    let terminal = ["xterm", "-title", "dom0", "-geometry", "100x28+20+20"];
+    let argv = [&terminal[..], &["-e", "sh", "-c", &shell]].concat();
+    machine.spawn(Run::new(&argv), "/var/log/terminal.log")?;
     println!("\n{WHAT_TO_TRY}");
     machine.await_end();
     Ok(())

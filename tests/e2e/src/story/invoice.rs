@@ -2,7 +2,7 @@
 //! A suspicious file: one page, with words on it.
 
 /// A small PDF whose page says `text`.
-pub(super) fn invoice(text: &str) -> Vec<u8> {
+pub fn invoice(text: &str) -> Vec<u8> {
     let page = format!("BT /F1 24 Tf 40 200 Td ({text}) Tj ET\n0 0.4 0.8 rg 40 60 240 80 re f\n");
     let objects = [
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),

@@ -11,6 +11,7 @@ mod stage;
 mod terminals;
 mod transcript;
 
+pub use invoice::invoice;
 pub use transcript::{StepReport, Transcript};
 
 use crate::Machine;
@@ -45,6 +46,11 @@ const STEPS: [Step; 9] = [
         desktop_shown::shown,
     ),
 ];
+
+/// Makes the story's domains and its policy, and leaves the rest to somebody else.
+pub fn prepare(machine: &mut dyn Machine) -> anyhow::Result<()> {
+    domains::exist(&mut Stage::new(machine))
+}
 
 /// Plays the story to its end or to the first step that fails. `watch` learns of each step
 /// as soon as it is over.
