@@ -56,6 +56,13 @@ impl Running {
         self.child.try_wait().ok().flatten().map(code)
     }
 
+    /// Kills the process and waits for its end.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.reap();
+    }
+
     /// Waits until the process has ended.
     pub fn reap(&mut self) -> i32 {
         self.child.wait().map_or(exit::PROBLEM, code)
