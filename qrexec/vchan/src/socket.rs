@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use crate::local::{MeetingPoint, arrive};
+use crate::local::{Meeting, MeetingPoint, arrive};
 use crate::ring::{Orders, Which};
 use crate::{OpenError, State, StreamError};
 
@@ -47,8 +47,15 @@ enum Line {
     Open(UnixStream),
 }
 
-fn name(server: DomId, client: DomId, port: Port) -> String {
-    format!("vchan.{server}.{client}.{port}.sock")
+/// Where a channel's ends meet. The server may be Qubes' simulator, which rings no bell.
+fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
+    Meeting {
+        kind: "vchan",
+        server,
+        client,
+        port,
+        rings: false,
+    }
 }
 
 impl SocketChannel {
@@ -60,7 +67,7 @@ impl SocketChannel {
         port: Port,
         orders: Orders,
     ) -> Result<Self, OpenError> {
-        let meeting = MeetingPoint::open(folder, &name(server, client, port))?;
+        let meeting = MeetingPoint::open(folder, meeting(server, client, port))?;
         let watched = epoll()?;
         watched
             .add(meeting.listener(), input())
@@ -77,7 +84,7 @@ impl SocketChannel {
         port: Port,
         deadline: Option<Instant>,
     ) -> Result<Self, OpenError> {
-        let found = arrive(folder, &name(server, client, port), deadline)?;
+        let found = arrive(folder, meeting(server, client, port), deadline)?;
         let socket = found.ok_or(OpenError::TimedOut { server, port })?;
         let watched = epoll()?;
         let all = EpollEvent::new(EpollFlags::EPOLLIN | quiet(), 0);

@@ -5,7 +5,7 @@
 //! With `BULKHEAD_REFERENCE_QREXEC` naming a folder that holds another implementation's
 //! `qrexec-daemon`, `qrexec-agent`, `qrexec-client`, `qrexec-client-vm` and the libraries they
 //! load, the same work is also done by both over the socket transport, by turns, and the
-//! ratios are printed. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
+//! ratios are printed. Arguments `calls`, `streams`, `crowd` choose. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
 //! Policy is answered by this process (or, beside another implementation, by a program that
 //! both start), so what `policyd` takes comes on top; the bench `questions` prints that.
@@ -44,7 +44,18 @@ fn main() {
 
 /// Does the same work at each site, by turns.
 fn measure(sites: &[Site]) {
-    calls::print(sites);
-    streams::print(sites);
-    crowd::print(sites);
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let parts: [(&str, fn(&[Site])); 3] = [
+        ("calls", calls::print),
+        ("streams", streams::print),
+        ("crowd", crowd::print),
+    ];
+    for (name, print) in parts {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            print(sites);
+        }
+    }
 }

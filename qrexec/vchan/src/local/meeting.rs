@@ -13,15 +13,58 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use bulkhead_types::{DomId, Port};
 
+use super::bell::{self, Bell};
 use crate::OpenError;
-use crate::stream::wait_readable;
 
 /// The longest path that fits into a socket address, without its final NUL.
 const ADDRESS_MAX: usize = 107;
-/// How often to look when the kernel has no inotify instance left to tell us.
+/// When to look again for a server that rings no bell; twice as long after each time.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// The longest time between two looks.
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(50);
+
+/// Who meets whom for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meeting {
+    /// `ring` or `vchan`, the beginning of the socket's name.
+    pub kind: &'static str,
+    /// Who waits under that name.
+    pub server: DomId,
+    /// Who comes.
+    pub client: DomId,
+    /// For which of their channels.
+    pub port: Port,
+    /// Whether every server rings. Other programs than ours do not.
+    pub rings: bool,
+}
+
+impl Meeting {
+    /// The server's name in the folder.
+    fn name(&self) -> String {
+        let Self {
+            kind,
+            server,
+            client,
+            port,
+            ..
+        } = self;
+        format!("{kind}.{server}.{client}.{port}.sock")
+    }
+
+    /// The client's bell; like all names it begins with whose it is.
+    fn bell(&self) -> String {
+        let Self {
+            kind,
+            server,
+            client,
+            port,
+            ..
+        } = self;
+        format!("bell.{client}.{server}.{port}.{kind}")
+    }
+}
 
 /// A listening socket with a name; the name goes when the value does.
 #[derive(Debug)]
@@ -33,9 +76,10 @@ pub(crate) struct MeetingPoint {
 }
 
 impl MeetingPoint {
-    /// Listens under `name` in `folder`, in the place of whoever did before.
-    pub fn open(folder: &Path, name: &str) -> Result<Self, OpenError> {
-        let path = folder.join(name);
+    /// Listens in `folder`, in the place of whoever did before, and rings for the client.
+    pub fn open(folder: &Path, meeting: Meeting) -> Result<Self, OpenError> {
+        let name = meeting.name();
+        let path = folder.join(&name);
         let unusable = |source| OpenError::Folder {
             folder: folder.to_owned(),
             source,
@@ -54,11 +98,14 @@ impl MeetingPoint {
             Ok((found.dev(), found.ino()))
         })();
         match named {
-            Ok(identity) => Ok(Self {
-                listener,
-                path,
-                identity,
-            }),
+            Ok(identity) => {
+                bell::ring(folder, &meeting.bell());
+                Ok(Self {
+                    listener,
+                    path,
+                    identity,
+                })
+            }
             Err(source) => {
                 let _ = fs::remove_file(folder.join(&unnamed));
                 Err(unusable(source))
@@ -94,45 +141,38 @@ impl Drop for MeetingPoint {
     }
 }
 
-/// Connects to `name` in `folder` as soon as somebody listens there; `None` when the
-/// deadline passed first.
+/// Connects in `folder` as soon as the server is there; `None` when the deadline passed first.
 pub(crate) fn arrive(
     folder: &Path,
-    name: &str,
+    meeting: Meeting,
     deadline: Option<Instant>,
 ) -> Result<Option<UnixStream>, OpenError> {
     let unusable = |source| OpenError::Folder {
         folder: folder.to_owned(),
         source,
     };
-    if let Some(socket) = try_connect(folder, name).map_err(unusable)? {
+    let name = meeting.name();
+    if let Some(socket) = try_connect(folder, &name).map_err(unusable)? {
         return Ok(Some(socket));
     }
-    let news = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
-    if let Some(news) = &news {
-        let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-        news.add_watch(folder, names)
-            .map_err(|error| unusable(error.into()))?;
-    }
+    let bell = Bell::hang(folder, &meeting.bell()).ok();
+    let mut pause = LOOK_AGAIN;
     loop {
-        // Looked at after the watch is in place: nothing can slip in between.
-        if let Some(socket) = try_connect(folder, name).map_err(unusable)? {
+        // Looked at after the bell is in place: nothing can slip in between.
+        if let Some(socket) = try_connect(folder, &name).map_err(unusable)? {
             return Ok(Some(socket));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Ok(None);
         }
-        match &news {
-            Some(news) => {
-                use std::os::fd::AsFd;
-                if wait_readable([news.as_fd()], left).map_err(unusable)? {
-                    // Whatever it was, the loop looks for the name itself.
-                    let _ = news.read_events();
-                }
-            }
-            None => std::thread::sleep(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))),
+        let soon = left.map_or(pause, |left| left.min(pause));
+        match &bell {
+            Some(bell) if meeting.rings => bell.wait(left).map_err(unusable)?,
+            Some(bell) => bell.wait(Some(soon)).map_err(unusable)?,
+            None => std::thread::sleep(soon),
         }
+        pause = (pause * 2).min(LOOK_AGAIN_MAX);
     }
 }
 
@@ -153,7 +193,7 @@ fn try_connect(folder: &Path, name: &str) -> io::Result<Option<UnixStream>> {
 }
 
 /// Calls `act` with a path to `name` in `folder` that is short enough for an address.
-fn with_address<T>(
+pub(super) fn with_address<T>(
     folder: &Path,
     name: &str,
     act: impl FnOnce(&Path) -> io::Result<T>,

@@ -9,6 +9,7 @@
 //! A socket rather than a pair of eventfds, since both ends of an eventfd share its flags
 //! and its counter: a peer could make ours block or swallow our wake-ups.
 
+mod bell;
 mod link;
 mod meeting;
 mod pages;
@@ -22,16 +23,22 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 pub(crate) use self::link::LocalLink;
-pub(crate) use self::meeting::{MeetingPoint, arrive};
+pub(crate) use self::meeting::{Meeting, MeetingPoint, arrive};
 pub(crate) use self::pages::LocalPages;
 pub use self::pages::remove_leftovers;
 use crate::OpenError;
 use crate::mapping::{FileMapping, Region};
 use crate::ring::{End, Orders, PAGE, SharedRing, offered_orders};
 
-/// The name of a channel's meeting point in the folder.
-fn channel_name(server: DomId, client: DomId, port: Port) -> String {
-    format!("ring.{server}.{client}.{port}.sock")
+/// Where a channel's ends meet.
+fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
+    Meeting {
+        kind: "ring",
+        server,
+        client,
+        port,
+        rings: true,
+    }
 }
 
 /// Makes the memory of a channel and announces it.
@@ -56,7 +63,7 @@ pub(crate) fn serve(
     ring.publish_orders();
     let sizes = ring.sizes();
     let end = End::serve(ring, sizes);
-    let meeting = MeetingPoint::open(folder, &channel_name(server, client, port))?;
+    let meeting = MeetingPoint::open(folder, meeting(server, client, port))?;
     Ok((end, LocalLink::waiting(meeting, memory)?))
 }
 
@@ -69,9 +76,9 @@ pub(crate) fn connect(
     deadline: Option<Instant>,
 ) -> Result<(End<SharedRing>, LocalLink), OpenError> {
     let timed_out = || OpenError::TimedOut { server, port };
-    let name = channel_name(server, client, port);
     loop {
-        let socket = arrive(folder, &name, deadline)?.ok_or_else(timed_out)?;
+        let socket =
+            arrive(folder, meeting(server, client, port), deadline)?.ok_or_else(timed_out)?;
         // No memory: that server left before it took us in; perhaps another one comes.
         let Some(memory) = link::receive_memory(&socket, deadline, timed_out)? else {
             continue;

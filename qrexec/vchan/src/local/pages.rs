@@ -172,7 +172,7 @@ pub fn remove_leftovers(folder: &Path, dead: DomId) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let prefixes =
-        ["ring", ".ring", "pages", "vchan", ".vchan"].map(|kind| format!("{kind}.{dead}."));
+        ["ring", ".ring", "pages", "vchan", ".vchan", "bell"].map(|kind| format!("{kind}.{dead}."));
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();

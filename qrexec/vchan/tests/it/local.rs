@@ -2,7 +2,7 @@
 //! Meeting and parting over the local transport.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::thread;
 use std::time::Duration;
 
@@ -101,6 +101,25 @@ fn a_dead_servers_socket_is_not_mistaken_for_a_server() {
 }
 
 #[test]
+fn a_client_takes_the_place_of_one_that_died_waiting() {
+    let pair = Pair::local();
+    let left = pair.folder.path().join("bell.0.7.513.ring");
+    drop(UnixDatagram::bind(&left).unwrap());
+    thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        // Only a bell that somebody waits for takes this.
+        let visitor = UnixDatagram::unbound().unwrap();
+        while visitor.send_to(&[0], &left).is_err() {
+            thread::yield_now();
+        }
+        let mut server = pair.serve(RingSizes::both(4096));
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap();
+    });
+    assert!(names(&pair).is_empty());
+}
+
+#[test]
 fn channels_between_other_domains_are_other_channels() {
     let pair = Pair::local();
     let _server = pair.serve(RingSizes::both(4096));
@@ -140,6 +159,8 @@ fn leftovers_of_a_dead_domain_go_and_others_stay() {
     let dead = pair.server.share(id(CLIENT), 2).unwrap();
     std::mem::forget(dead);
     std::mem::forget(pair.serve(RingSizes::both(4096)));
+    let bell = pair.folder.path().join("bell.7.0.513.ring");
+    drop(UnixDatagram::bind(bell).unwrap());
     let alive = pair.client.share(id(SERVER), 1).unwrap();
     remove_leftovers(pair.folder.path(), id(SERVER)).unwrap();
     assert_eq!(names(&pair), [format!("pages.0.7.{}", alive.refs()[0])]);
