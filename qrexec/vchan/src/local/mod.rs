@@ -49,6 +49,7 @@ pub(crate) fn serve(
     port: Port,
     orders: Orders,
 ) -> Result<(End<SharedRing>, LocalLink), OpenError> {
+    let orders = orders.roomy();
     let length = SharedRing::contiguous_len(orders);
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let memory =

@@ -12,6 +12,8 @@ const PAGE_ORDER: u16 = 12;
 const ORDER_MAX: u16 = 20;
 const SMALL_ORDER: u16 = 10;
 const LARGE_ORDER: u16 = 11;
+/// Rings from here on carry streams.
+const BULK_ORDER: u16 = 16;
 
 /// `left_order`, u16.
 pub(crate) const LEFT_ORDER: usize = 16;
@@ -93,6 +95,22 @@ impl Orders {
             (own_pages(left), own_pages(right))
         };
         Some(Self { left, right })
+    }
+
+    /// Four times as much for rings of many pages, where memory costs nothing until it is touched: while one
+    /// side empties a part of the ring, the other fills the next.
+    pub fn roomy(self) -> Self {
+        let wider = |order: u16| {
+            if order < BULK_ORDER {
+                order
+            } else {
+                (order + 2).min(ORDER_MAX)
+            }
+        };
+        Self {
+            left: wider(self.left),
+            right: wider(self.right),
+        }
     }
 
     /// Checks orders that a server wrote; `None` for what no server may offer.
