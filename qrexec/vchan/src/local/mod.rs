@@ -28,7 +28,10 @@ pub(crate) use self::pages::LocalPages;
 pub use self::pages::remove_leftovers;
 use crate::OpenError;
 use crate::mapping::{FileMapping, Region};
-use crate::ring::{End, Orders, PAGE, SharedRing, offered_orders};
+use crate::ring::{End, Orders, PAGE, RING_MAX, SharedRing, offered_orders};
+
+/// The control page and two of the largest rings.
+const LENGTH_MAX: usize = PAGE + 2 * RING_MAX;
 
 /// Where a channel's ends meet.
 fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
@@ -95,19 +98,14 @@ pub(crate) fn connect(
             .map_err(OpenError::system("look at a ring"))?
             .st_size;
         let length = usize::try_from(size).unwrap_or(0);
-        let map =
-            |length| FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"));
-        if length < PAGE {
-            return Err(corrupt("its memory is smaller than a page"));
+        if !(PAGE..=LENGTH_MAX).contains(&length) {
+            return Err(corrupt("its memory has an impossible size"));
         }
-        let orders = offered_orders(&Region::File(map(PAGE)?))
-            .ok_or_else(|| corrupt("impossible ring sizes"))?;
-        let needed = SharedRing::contiguous_len(orders);
-        if length < needed {
-            return Err(corrupt("its memory is smaller than its rings"));
-        }
-        let ring = SharedRing::contiguous(Region::File(map(needed)?), orders)
-            .expect("the mapping was made as long as the orders need");
+        let mapping = FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"))?;
+        let region = Region::File(mapping);
+        let orders = offered_orders(&region).ok_or_else(|| corrupt("impossible ring sizes"))?;
+        let ring = SharedRing::contiguous(region, orders)
+            .ok_or_else(|| corrupt("its memory is smaller than its rings"))?;
         let sizes = ring.sizes();
         let end = End::join(ring, sizes);
         let link = LocalLink::open(socket)?;
