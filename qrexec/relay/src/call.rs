@@ -121,11 +121,10 @@ impl Caller {
             return;
         }
         let mut result = self.channel.flush();
-        while result.is_ok() && !self.channel.sending() {
-            let Some(frame) = self.end.next_frame() else {
-                break;
-            };
-            self.channel.queue(&frame);
+        if result.is_ok() && !self.channel.sending() {
+            while let Some(frame) = self.end.next_frame() {
+                self.channel.queue(&frame);
+            }
             result = self.channel.flush();
         }
         if result.is_err() {

@@ -2,6 +2,7 @@
 //! The data vchan of one call, with its buffers.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -43,15 +44,19 @@ impl From<StreamError> for ChannelError {
     }
 }
 
+/// What a buffer holds at first: most calls never need more, and memory that is not touched
+/// costs no time.
+const SMALL: usize = 4096;
+
 /// A data vchan: frames that wait to be sent, and bytes that wait to be looked at.
 #[derive(Debug)]
 pub struct Channel {
     vchan: Vchan,
     decoder: Decoder,
     inbox: Vec<u8>,
-    unread: std::ops::Range<usize>,
+    unread: Range<usize>,
     outbox: Vec<u8>,
-    sent: usize,
+    unsent: Range<usize>,
 }
 
 impl Channel {
@@ -60,10 +65,10 @@ impl Channel {
         let mut channel = Self {
             vchan,
             decoder: Decoder::new(),
-            inbox: vec![0; DATA_MAX_V3],
+            inbox: vec![0; SMALL],
             unread: 0..0,
-            outbox: Vec::with_capacity(DATA_MAX_V3),
-            sent: 0,
+            outbox: vec![0; SMALL],
+            unsent: 0..0,
         };
         channel.queue(&hello(Version::OWN));
         loop {
@@ -97,26 +102,30 @@ impl Channel {
 
     /// Whether a frame still waits to be sent.
     pub fn sending(&self) -> bool {
-        self.sent < self.outbox.len()
+        !self.unsent.is_empty()
     }
 
     /// Puts a frame into the line.
     pub fn queue(&mut self, frame: &[u8]) {
         if !self.sending() {
-            self.outbox.clear();
-            self.sent = 0;
+            self.unsent = 0..0;
         }
-        self.outbox.extend_from_slice(frame);
+        let end = self.unsent.end + frame.len();
+        if self.outbox.len() < end {
+            self.outbox.resize(end, 0);
+        }
+        self.outbox[self.unsent.end..end].copy_from_slice(frame);
+        self.unsent.end = end;
     }
 
     /// Sends as much as the ring takes.
     pub fn flush(&mut self) -> Result<(), ChannelError> {
         while self.sending() {
-            let len = self.vchan.write(&self.outbox[self.sent..])?;
+            let len = self.vchan.write(&self.outbox[self.unsent.clone()])?;
             if len == 0 {
                 return Ok(());
             }
-            self.sent += len;
+            self.unsent.start += len;
         }
         Ok(())
     }
@@ -130,18 +139,18 @@ impl Channel {
     /// Reads once from `source`, which has something, and puts it into the line as a frame.
     /// Returns false at the end of the stream. Only to be called when nothing is being sent.
     pub fn send_from(&mut self, stream: Stream, source: impl AsFd) -> io::Result<bool> {
-        let most = self.body_max();
-        self.outbox.resize(HEADER_LEN + most, 0);
-        self.sent = self.outbox.len();
-        let len = match nix::unistd::read(source, &mut self.outbox[HEADER_LEN..]) {
+        let room = self.outbox.len().min(HEADER_LEN + self.body_max());
+        let len = match nix::unistd::read(source, &mut self.outbox[HEADER_LEN..room]) {
             Ok(0) => return Ok(false),
             Ok(len) => len,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(true),
             Err(errno) => return Err(errno.into()),
         };
         self.outbox[..HEADER_LEN].copy_from_slice(&stream.header(len));
-        self.outbox.truncate(HEADER_LEN + len);
-        self.sent = 0;
+        self.unsent = 0..HEADER_LEN + len;
+        if len == room - HEADER_LEN && room < DATA_MAX_V3 {
+            self.outbox.resize(DATA_MAX_V3, 0);
+        }
         Ok(true)
     }
 
@@ -165,6 +174,10 @@ impl Channel {
     fn fill(&mut self) -> Result<bool, ChannelError> {
         if !self.unread.is_empty() {
             return Ok(true);
+        }
+        if self.unread.end == self.inbox.len() {
+            // The last look brought all that there was room for: more may be waiting.
+            self.inbox.resize(DATA_MAX_V3, 0);
         }
         let mut len = self.vchan.read(&mut self.inbox)?;
         if len == 0 && self.vchan.state() == State::Closed {

@@ -106,11 +106,11 @@ impl Service {
         loop {
             self.take_input(channel)?;
             channel.flush()?;
-            while !channel.sending() {
-                let Some(frame) = self.end.next_frame() else {
-                    break;
-                };
-                channel.queue(&frame);
+            if !channel.sending() {
+                // All that is to be said goes at one time: the caller is woken once.
+                while let Some(frame) = self.end.next_frame() {
+                    channel.queue(&frame);
+                }
                 channel.flush()?;
             }
             if let Some(code) = self.end.finished()
