@@ -13,7 +13,10 @@ fn main() -> io::Result<()> {
     let gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|name| name == "gnu");
     if let (true, Some(folder)) = (gnu, env::var_os("OUT_DIR")) {
         // The linker takes this text for the library of that name.
-        fs::write(Path::new(&folder).join("libgcc_s.so"), "GROUP ( -lgcc_eh -lgcc )\n")?;
+        fs::write(
+            Path::new(&folder).join("libgcc_s.so"),
+            "GROUP ( -lgcc_eh -lgcc )\n",
+        )?;
         println!("cargo::rustc-link-search=native={}", folder.display());
     }
     Ok(())

@@ -15,7 +15,7 @@ use bulkhead_vchan::{Endpoints, OpenError, RingSizes};
 use qrexec_protocol::agent_link::{FromDaemon, ToAgent, terminated};
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::frame::{Incoming, hello};
-use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN};
+use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
 use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, wait_for_any};
@@ -25,9 +25,9 @@ use crate::callers::{Caller, Heard};
 use crate::calls::{Ended, Runner};
 
 /// The most local programs that may have a call or a request at one time.
-const CALLERS_MAX: usize = 1024;
-/// The most calls into this guest at one time.
-const CALLS_MAX: usize = 1024;
+const CALLERS_MAX: usize = 2048;
+/// The most calls into this guest at one time: the daemon has no more ports.
+const CALLS_MAX: usize = PORTS as usize;
 /// While more than this waits for the daemon, no request is taken.
 const LINE_MAX: usize = 8 * CONTROL_RING;
 
@@ -191,7 +191,12 @@ impl Agent {
     fn obey(&mut self, message: ToAgent, daemon: &mut Daemon) {
         match message {
             ToAgent::Exec(exec) => self.start(exec, daemon),
-            ToAgent::Refused(ident) => self.callers.retain(|_, caller| !caller.waits_for(&ident)),
+            ToAgent::Refused(ident, why) => {
+                let refused = |_: &u64, caller: &mut Caller| caller.waits_for(&ident);
+                for (_, caller) in self.callers.extract_if(.., refused) {
+                    caller.refuse(why);
+                }
+            }
             ToAgent::Connect(connect) => {
                 let mut callers = self.callers.iter_mut();
                 let Some((number, caller)) =

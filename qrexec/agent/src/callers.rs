@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use qrexec_protocol::agent_link::FromCaller;
+use qrexec_protocol::agent_link::{BUSY, FromCaller, Refusal};
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, Receiver};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
@@ -77,6 +77,13 @@ impl Caller {
         self.stream.write_all(&route.encode())?;
         self.state = State::Connected(route);
         Ok(())
+    }
+
+    /// Ends the caller's request; where too much is under way, it learns that much.
+    pub fn refuse(mut self, why: Refusal) {
+        if why == Refusal::Busy {
+            let _ = self.stream.write_all(BUSY);
+        }
     }
 
     /// Reads what the caller has said.

@@ -11,7 +11,7 @@ use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_agent::{Agent, Options};
-use qrexec_relay::{Host, SWITCH_WORD, become_user};
+use qrexec_relay::{Host, SWITCH_WORD, allow_many_descriptors, become_user};
 
 /// Starts services in this domain when policy allows another domain to call them.
 #[derive(Debug, Parser)]
@@ -60,6 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     SigSet::from(Signal::SIGUSR1)
         .thread_block()
         .context("cannot block a signal")?;
+    allow_many_descriptors().context("cannot raise the limit of descriptors")?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let host = Host::guest().context("cannot find out who runs the agent")?;
     let options = Options {

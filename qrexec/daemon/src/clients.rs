@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use qrexec_protocol::client_link::{Accepted, Command, FromClient};
+use qrexec_protocol::client_link::{Accepted, Command, FromClient, busy};
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, Receiver, hello};
 use qrexec_protocol::version::Version;
@@ -46,6 +46,18 @@ impl Client {
             deadline,
             running: None,
         })
+    }
+
+    /// Tells a newcomer that there are too many.
+    pub fn turn_away(stream: UnixStream) {
+        if let Ok(client) = Self::new(stream) {
+            client.too_many();
+        }
+    }
+
+    /// Tells the client that too much is under way.
+    pub fn too_many(mut self) {
+        let _ = self.stream.write_all(&busy());
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {

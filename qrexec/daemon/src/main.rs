@@ -11,6 +11,7 @@ use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use qrexec_daemon::{DaemonError, Domain, Options, detach, run};
+use qrexec_relay::allow_many_descriptors;
 
 /// Passes calls between dom0's programs, other domains and one domain's qrexec agent.
 #[derive(Debug, Parser)]
@@ -117,6 +118,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         layout,
         start_up: start_up()?,
     };
+    allow_many_descriptors().context("cannot raise the limit of descriptors")?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let domain = Domain {
         id,

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use bulkhead_admin::Destination;
 use bulkhead_types::Port;
 use bulkhead_vchan::Endpoints;
+use qrexec_protocol::agent_link::Refusal;
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::policy::{Answer, Question};
 use qrexec_protocol::trigger::{CallRequest, RequestId};
@@ -23,7 +24,7 @@ use crate::terms::{Place, Terms};
 use crate::{Domain, Options, manager, policy};
 
 /// The most requests of one domain that are worked on at one time, over all its sessions.
-const REQUESTS_MAX: usize = 256;
+const REQUESTS_MAX: usize = 1024;
 /// How long another daemon may take for its greeting or its answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a caller may take to open its data vchan for a service in dom0.
@@ -56,7 +57,7 @@ pub(crate) enum Letter {
         answer: mpsc::Sender<Route>,
     },
     /// The request is settled; if it has no answer yet, it is refused.
-    Done { ident: RequestId },
+    Done { ident: RequestId, why: Refusal },
 }
 
 impl Desk {
@@ -91,7 +92,8 @@ impl Drop for AtWork {
     }
 }
 
-/// Begins to work on a request. Its end is posted in any case.
+/// Begins to work on a request. Its end is posted in any case. An error means that too much is under
+/// way.
 pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) -> io::Result<()> {
     let work =
         AtWork::begin(desk).ok_or_else(|| io::Error::other("too many requests at one time"))?;
@@ -101,7 +103,11 @@ pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) 
     let run = move || {
         let desk = &work.0;
         let ident = request.ident.clone();
+        let mut why = Refusal::Denied;
         if let Err(error) = carry_out(desk, &request, &post) {
+            if let Some(DaemonError::Busy(_)) = error.downcast_ref() {
+                why = Refusal::Busy;
+            }
             tracing::warn!(
                 "{}: {} to {}: {error:#}",
                 desk.domain.name,
@@ -109,7 +115,7 @@ pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) 
                 shown(&request.target),
             );
         }
-        post.send(Letter::Done { ident });
+        post.send(Letter::Done { ident, why });
     };
     builder.spawn(run).map(drop)
 }
@@ -168,7 +174,7 @@ fn carry_out(desk: &Desk, request: &CallRequest, post: &Post<Letter>) -> anyhow:
             let disposable = Disposable::start(manager, template.clone(), source);
             let disposable = disposable.context("cannot start a disposable")?;
             let path = desk.socket(&disposable.destination());
-            let mut daemon = DaemonSocket::connect(&path, DAEMON_PATIENCE)?;
+            let mut daemon = DaemonSocket::connect(&path)?;
             let route = start_there(desk, &mut daemon, &terms)?;
             let (ours, theirs) = UnixStream::pair()?;
             post.send(Letter::Connect {
@@ -185,13 +191,13 @@ fn carry_out(desk: &Desk, request: &CallRequest, post: &Post<Letter>) -> anyhow:
 /// Connects to the target's daemon, starting the target if that is allowed and needed.
 fn reach(desk: &Desk, target: &Destination, autostart: bool) -> anyhow::Result<DaemonSocket> {
     let path = desk.socket(target);
-    match DaemonSocket::connect(&path, DAEMON_PATIENCE) {
+    match DaemonSocket::connect(&path) {
         Err(DaemonError::Absent(_)) if autostart => {}
         result => return Ok(result?),
     }
     let manager = desk.options.layout.admin_socket();
     manager::start(&manager, target.clone()).with_context(|| format!("cannot start {target}"))?;
-    Ok(DaemonSocket::connect(&path, DAEMON_PATIENCE)?)
+    Ok(DaemonSocket::connect(&path)?)
 }
 
 /// Asks the target's daemon for the service; its data is to flow to this daemon's domain.

@@ -12,12 +12,12 @@ use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::Vchan;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use qrexec_protocol::agent_link::{FromAgent, ToDaemon, refused};
+use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
 use qrexec_protocol::client_link::{Accepted, Command};
 use qrexec_protocol::command::with_default_user;
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
 use qrexec_protocol::frame::{Incoming, Kind, hello};
-use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN};
+use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::ports::PortAllocator;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
@@ -28,14 +28,17 @@ use crate::clients::{Client, Heard};
 use crate::request::{Desk, Letter, begin};
 use crate::sockets::Sockets;
 
-/// The most clients at one time.
-const CLIENTS_MAX: usize = 1024;
+/// The most clients at one time: one for each call of dom0 or another domain, and those who ask.
+const CLIENTS_MAX: usize = PORTS as usize + 256;
 /// While more than this waits for the agent, nobody is heard: neither the agent nor clients.
 const LINE_MAX: usize = 16 * CONTROL_RING;
 /// After so many messages of the agent, others have their turn.
 const MESSAGES_PER_TURN: usize = 64;
 /// How long an agent that has connected may take for its greeting, when nothing else is said.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// Why a call is refused that might not be later.
+const ALL_PORTS: &str = "all ports are in use";
 
 /// How a session ended.
 #[derive(Debug)]
@@ -224,23 +227,24 @@ impl Session {
             Ok(request) => request,
             Err(bad) => {
                 tracing::warn!("{}: a request was refused: {bad}", self.desk.domain.name);
-                self.agent.queue(&refused(&bad.ident));
+                self.agent.queue(&refused(&bad.ident, Refusal::Denied));
                 return;
             }
         };
         let ident = request.ident.clone();
-        let result = if self.requests.contains_key(&ident) {
-            Err(io::Error::other("its id is in use"))
+        let (error, why) = if self.requests.contains_key(&ident) {
+            (io::Error::other("its id is in use"), Refusal::Denied)
         } else {
-            begin(&self.desk, request, self.letters.post())
-        };
-        match result {
-            Ok(()) => drop(self.requests.insert(ident, false)),
-            Err(error) => {
-                tracing::warn!("{}: a request was refused: {error}", self.desk.domain.name);
-                self.agent.queue(&refused(&ident.field()));
+            match begin(&self.desk, request, self.letters.post()) {
+                Ok(()) => {
+                    self.requests.insert(ident, false);
+                    return;
+                }
+                Err(error) => (error, Refusal::Busy),
             }
-        }
+        };
+        tracing::warn!("{}: a request was refused: {error}", self.desk.domain.name);
+        self.agent.queue(&refused(&ident.field(), why));
     }
 
     /// Takes the right to answer the request, which exists once.
@@ -268,11 +272,12 @@ impl Session {
                 if self.requests.get(&ident) != Some(&false) {
                     return;
                 }
+                self.claim(&ident);
                 let Some(port) = self.ports.allocate(DomId::DOM0) else {
                     tracing::warn!("{}: all ports are in use", self.desk.domain.name);
+                    self.agent.queue(&refused(&ident.field(), Refusal::Busy));
                     return;
                 };
-                self.claim(&ident);
                 let route = Route {
                     domain: DomId::DOM0,
                     port,
@@ -281,9 +286,9 @@ impl Session {
                 // A thread that no longer listens has ended, and said so.
                 let _ = answer.send(route);
             }
-            Letter::Done { ident } => {
+            Letter::Done { ident, why } => {
                 if self.requests.remove(&ident) == Some(false) {
-                    self.agent.queue(&refused(&ident.field()));
+                    self.agent.queue(&refused(&ident.field(), why));
                 }
             }
         }
@@ -299,8 +304,11 @@ impl Session {
                         self.clients.insert(self.next_client, client);
                     }
                 }
-                // Past the limit the newcomer is told at once, by the end of its stream.
-                Ok(_) => tracing::warn!("too many clients of {}", self.desk.domain.name),
+                // Past the limit the newcomer is told at once.
+                Ok((stream, _)) => {
+                    tracing::warn!("too many clients of {}", self.desk.domain.name);
+                    Client::turn_away(stream);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     tracing::error!("cannot take a client: {error}");
@@ -326,17 +334,17 @@ impl Session {
             if let Some(reason) = reason {
                 tracing::warn!("a call to {} was refused: {reason}", self.desk.domain.name);
             }
-            self.clients.remove(&number);
+            let client = self.clients.remove(&number);
+            if reason == Some(ALL_PORTS) {
+                client.into_iter().for_each(Client::too_many);
+            }
         }
     }
 
     /// Chooses a port for data with `peer`, or checks the one that the client has chosen.
     fn route(&mut self, asked: Route) -> Result<(Route, Option<Route>), &'static str> {
         if asked.port == Port(0) {
-            let port = self
-                .ports
-                .allocate(asked.domain)
-                .ok_or("all ports are in use")?;
+            let port = self.ports.allocate(asked.domain).ok_or(ALL_PORTS)?;
             let answer = Route {
                 domain: self.desk.domain.id,
                 port,

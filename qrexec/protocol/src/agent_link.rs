@@ -12,6 +12,9 @@
 //!
 //! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
 //! [`crate::exec::Route`], or the end of the stream for a refusal.
+//!
+//! Where a request is refused because too much is under way, the word [`BUSY`] stands behind the NUL
+//! of the request id, and is what the caller hears before the end. Others do not look there.
 
 use std::ops::RangeInclusive;
 
@@ -38,8 +41,20 @@ pub enum ToAgent {
     /// A request was allowed.
     Connect(ServiceConnect),
     /// A request was refused.
-    Refused(RequestId),
+    Refused(RequestId, Refusal),
 }
+
+/// Why a request is refused, as far as the asking domain may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It will not be otherwise if the domain asks again.
+    Denied,
+    /// Too much is under way.
+    Busy,
+}
+
+/// What tells [`Refusal::Busy`].
+pub const BUSY: &[u8; 4] = b"busy";
 
 /// The rules by which a daemon reads its agent.
 #[derive(Debug)]
@@ -94,9 +109,7 @@ impl Role for FromDaemon {
             Kind::ExecCmdline => Exec::parse(Mode::Attached, body).map(ToAgent::Exec),
             Kind::JustExec => Exec::parse(Mode::Detached, body).map(ToAgent::Exec),
             Kind::ServiceConnect => ServiceConnect::parse(body).map(ToAgent::Connect),
-            _ => RequestId::parse(body)
-                .map(ToAgent::Refused)
-                .ok_or("not a request id"),
+            _ => parse_refusal(body).ok_or("not a request id"),
         }
     }
 }
@@ -116,8 +129,25 @@ impl Role for FromCaller {
 }
 
 /// A `SERVICE_REFUSED` frame for a request id as it was received.
-pub fn refused(ident: &[u8; IDENT_LEN]) -> Vec<u8> {
-    frame(Kind::ServiceRefused, &[ident])
+pub fn refused(ident: &[u8; IDENT_LEN], why: Refusal) -> Vec<u8> {
+    let mut field = *ident;
+    let end = field.iter().position(|b| *b == 0).unwrap_or(IDENT_LEN);
+    if let (Refusal::Busy, Some(room)) = (why, field.get_mut(end + 1..end + 1 + BUSY.len())) {
+        room.copy_from_slice(BUSY);
+    }
+    frame(Kind::ServiceRefused, &[&field])
+}
+
+fn parse_refusal(body: &[u8]) -> Option<ToAgent> {
+    let end = body.iter().position(|b| *b == 0)? + 1;
+    let (ident, rest) = body.split_at(end);
+    let why = match rest.strip_prefix(BUSY) {
+        Some(padding) if padding.iter().all(|b| *b == 0) => Refusal::Busy,
+        Some(_) => return None,
+        None if rest.iter().all(|b| *b == 0) => Refusal::Denied,
+        None => return None,
+    };
+    Some(ToAgent::Refused(RequestId::parse(ident)?, why))
 }
 
 /// A `CONNECTION_TERMINATED` frame.
@@ -193,7 +223,7 @@ mod tests {
         });
         let ident = "[A-Za-z0-9 ._-]{0,31}"
             .prop_map(|text| RequestId::parse(format!("{text}\0").as_bytes()).unwrap());
-        (route, ident, "[^\0]{0,200}", 0..4).prop_map(|(route, ident, command, which)| {
+        (route, ident, "[^\0]{0,200}", 0..5).prop_map(|(route, ident, command, which)| {
             let exec = |mode| Exec {
                 mode,
                 route,
@@ -212,7 +242,15 @@ mod tests {
                     let connect = ServiceConnect { route, ident };
                     (connect.encode(), ToAgent::Connect(connect))
                 }
-                _ => (refused(&ident.field()), ToAgent::Refused(ident)),
+                3 => (
+                    refused(&ident.field(), Refusal::Denied),
+                    ToAgent::Refused(ident, Refusal::Denied),
+                ),
+                _ => {
+                    let ident = RequestId::numbered(u64::MAX);
+                    let frame = refused(&ident.field(), Refusal::Busy);
+                    (frame, ToAgent::Refused(ident, Refusal::Busy))
+                }
             }
         })
     }

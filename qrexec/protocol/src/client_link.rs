@@ -6,8 +6,11 @@
 //! - `EXEC_CMDLINE` or `JUST_EXEC` with port 0: the daemon picks a port, answers the same kind with
 //!   the route (its own domain and the port), and forwards the command to its agent. The socket
 //!   stays open; its end tells the client that the call has ended.
-//! - The same with a port from 513 to 768: forwarded as it is, without an answer.
+//! - The same with a port from 513 to 4608: forwarded as it is, without an answer.
 //! - `SERVICE_CONNECT` answers a pending request of the domain with a route.
+//!
+//! What the daemon does not do is answered by the end of the stream. Where there is merely too much
+//! under way, `SERVICE_REFUSED` comes before it, which programs other than ours take for the same.
 //!
 //! The word `DEFAULT:` at the start of a command stands for the domain's default user.
 //! A client that says anything more is dropped.
@@ -45,6 +48,20 @@ impl Accepted {
     }
 }
 
+/// What a client hears from a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The call is on its way.
+    Accepted(Accepted),
+    /// Too much is under way in the domain; later it may be otherwise.
+    Busy,
+}
+
+/// A daemon's answer when too much is under way.
+pub fn busy() -> Vec<u8> {
+    frame(Kind::ServiceRefused, &[&[0; IDENT_LEN]])
+}
+
 /// The rules by which a daemon reads a client.
 #[derive(Debug)]
 pub struct FromClient;
@@ -77,17 +94,21 @@ impl Role for FromClient {
 }
 
 impl Role for FromDaemon {
-    type Message = Accepted;
+    type Message = Answer;
     const HELLO: Option<(Version, Version)> = Some((Version::SOCKET, Version::V3));
 
     fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
         match kind {
             Kind::ExecCmdline | Kind::JustExec | Kind::ServiceConnect => Some(8..=8),
+            Kind::ServiceRefused => Some(IDENT_LEN..=IDENT_LEN),
             _ => None,
         }
     }
 
-    fn parse(kind: Kind, body: &[u8]) -> Result<Accepted, &'static str> {
-        Route::decode(body).map(|route| Accepted { kind, route })
+    fn parse(kind: Kind, body: &[u8]) -> Result<Answer, &'static str> {
+        if kind == Kind::ServiceRefused {
+            return Ok(Answer::Busy);
+        }
+        Route::decode(body).map(|route| Answer::Accepted(Accepted { kind, route }))
     }
 }

@@ -26,7 +26,7 @@ pub const DATA_MAX_V2: usize = 4096;
 pub const DATA_MAX_V3: usize = 65536;
 /// The first port that a daemon gives out for data.
 pub const FIRST_DATA_PORT: u32 = 513;
-/// How many ports a daemon gives out, and how many clients and open questions it takes.
-pub const PORTS: u32 = 256;
+/// How many ports a daemon gives out. Other daemons stop at 256; agents take any port.
+pub const PORTS: u32 = 4096;
 /// The longest answer of the policy daemon.
 pub const POLICY_ANSWER_MAX: usize = 4095;

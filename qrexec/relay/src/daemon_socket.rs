@@ -7,15 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qrexec_protocol::client_link::{Accepted, FromDaemon};
+use qrexec_protocol::client_link::{Accepted, Answer, FromDaemon};
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
 use qrexec_protocol::frame::{Incoming, Receiver, Violation, hello};
 use qrexec_protocol::version::Version;
 use thiserror::Error;
 
-/// A connection to a daemon that has exchanged greetings.
+/// A connection to a daemon.
 ///
-/// It stays open as long as the call runs: its end tells that the call has ended.
+/// Greetings cross on the way: whoever waits for the daemon's before asking waits twice. The
+/// connection stays open as long as the call runs: its end tells that the call has ended.
 #[derive(Debug)]
 pub struct DaemonSocket {
     stream: UnixStream,
@@ -32,6 +33,9 @@ pub enum DaemonError {
     /// The daemon did not accept the command.
     #[error("the qrexec daemon at {} refused the call", .0.display())]
     Refused(PathBuf),
+    /// Too many calls are under way in the domain.
+    #[error("too many calls are under way at {}", .0.display())]
+    Busy(PathBuf),
     /// The daemon did not answer in time.
     #[error("the qrexec daemon at {} does not answer", .0.display())]
     TimedOut(PathBuf),
@@ -54,8 +58,8 @@ pub enum DaemonError {
 }
 
 impl DaemonSocket {
-    /// Connects and exchanges greetings.
-    pub fn connect(path: &Path, patience: Duration) -> Result<Self, DaemonError> {
+    /// Connects and greets.
+    pub fn connect(path: &Path) -> Result<Self, DaemonError> {
         let socket = |source| DaemonError::Socket {
             path: path.to_owned(),
             source,
@@ -77,17 +81,13 @@ impl DaemonSocket {
             receiver: Receiver::new(),
             path: path.to_owned(),
         };
-        match daemon.receive(Instant::now() + patience)? {
-            Incoming::Agreed(_) => {}
-            Incoming::Message(_) => return Err(DaemonError::Refused(path.to_owned())),
-        }
-        daemon.send(&hello(Version::SOCKET))?;
+        daemon.ask(&hello(Version::SOCKET))?;
         Ok(daemon)
     }
 
     /// Asks for a command to be started; the answer is the daemon's domain and the port.
     pub fn exec(&mut self, exec: &Exec, patience: Duration) -> Result<Route, DaemonError> {
-        self.send(&exec.encode())?;
+        self.ask(&exec.encode())?;
         self.route(patience)
     }
 
@@ -100,8 +100,13 @@ impl DaemonSocket {
         connect: &ServiceConnect,
         patience: Duration,
     ) -> Result<Option<Route>, DaemonError> {
-        self.send(&connect.encode())?;
+        self.ask(&connect.encode())?;
         if connect.route.port.0 != 0 {
+            // A daemon that cannot greet any more does not listen either.
+            let deadline = Instant::now() + patience;
+            while self.receiver.version().is_none() {
+                self.receive(deadline)?;
+            }
             return Ok(None);
         }
         self.route(patience).map(Some)
@@ -120,14 +125,20 @@ impl DaemonSocket {
     }
 
     fn route(&mut self, patience: Duration) -> Result<Route, DaemonError> {
-        match self.receive(Instant::now() + patience)? {
-            Incoming::Message(Accepted { route, .. }) => {
-                self.stream
-                    .set_read_timeout(None)
-                    .map_err(|source| self.failed(source))?;
-                Ok(route)
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.receive(deadline)? {
+                Incoming::Agreed(_) => {}
+                Incoming::Message(Answer::Busy) => {
+                    return Err(DaemonError::Busy(self.path.clone()));
+                }
+                Incoming::Message(Answer::Accepted(Accepted { route, .. })) => {
+                    self.stream
+                        .set_read_timeout(None)
+                        .map_err(|source| self.failed(source))?;
+                    return Ok(route);
+                }
             }
-            Incoming::Agreed(_) => Err(DaemonError::Refused(self.path.clone())),
         }
     }
 
@@ -146,7 +157,15 @@ impl DaemonSocket {
             .map_err(|source| self.failed(source))
     }
 
-    fn receive(&mut self, deadline: Instant) -> Result<Incoming<Accepted>, DaemonError> {
+    /// Sends a command. A daemon that has hung up already may have said why.
+    fn ask(&mut self, frame: &[u8]) -> Result<(), DaemonError> {
+        match self.send(frame) {
+            Err(DaemonError::Refused(_)) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<Incoming<Answer>, DaemonError> {
         loop {
             let violation = |source| DaemonError::Violation {
                 path: self.path.clone(),

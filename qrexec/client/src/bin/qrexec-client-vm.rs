@@ -16,6 +16,7 @@ use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_client::{Streams, announce, meet, print_error, relay};
+use qrexec_protocol::agent_link::BUSY;
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
@@ -122,7 +123,11 @@ fn run(arguments: Arguments) -> anyhow::Result<i32> {
     agent
         .write_all(&trigger.encode(Version::OWN)?)
         .context("cannot talk with the qrexec agent")?;
-    let Some(route) = answer(&mut agent).context("cannot talk with the qrexec agent")? else {
+    let answer = answer(&mut agent).context("cannot talk with the qrexec agent")?;
+    if matches!(answer, Answer::Busy) {
+        bail!("{what} was not made: too many calls are under way");
+    }
+    let Answer::Route(route) = answer else {
         // Scripts know these two words; a person at a terminal gets more.
         eprintln!("Request refused");
         if io::stderr().is_terminal() {
@@ -137,23 +142,30 @@ fn run(arguments: Arguments) -> anyhow::Result<i32> {
     Ok(relay(channel, local, &what))
 }
 
-/// The agent's answer: a route, or the end of the stream for a refusal.
-fn answer(agent: &mut UnixStream) -> anyhow::Result<Option<Route>> {
-    let mut bytes = [0; 8];
-    match agent.read_exact(&mut bytes) {
-        Ok(()) => match Route::decode(&bytes) {
-            Ok(route) => Ok(Some(route)),
+/// What the agent says to a request.
+enum Answer {
+    /// Allowed: the data goes there.
+    Route(Route),
+    /// Too much is under way.
+    Busy,
+    /// Refused.
+    Refused,
+}
+
+/// Reads the agent's answer to its end, or to the length of a route.
+fn answer(agent: &mut UnixStream) -> anyhow::Result<Answer> {
+    let mut bytes = Vec::new();
+    match agent.take(8).read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(error.into()),
+        _ => {}
+    }
+    match bytes.len() {
+        8 => match Route::decode(&bytes) {
+            Ok(route) => Ok(Answer::Route(route)),
             Err(what) => bail!("the agent's answer is malformed: {what}"),
         },
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
+        _ if bytes == BUSY => Ok(Answer::Busy),
+        _ => Ok(Answer::Refused),
     }
 }
 

@@ -163,7 +163,7 @@ fn daemon(arguments: &Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
         .socket_dir
         .clone()
         .unwrap_or_else(|| layout().qrexec_dir());
-    let socket = DaemonSocket::connect(&dir.join(format!("qrexec.{domain}")), DAEMON_PATIENCE);
+    let socket = DaemonSocket::connect(&dir.join(format!("qrexec.{domain}")));
     socket.with_context(|| format!("cannot call {domain}: is it running?"))
 }
 

@@ -31,42 +31,42 @@ const KINDS: [Kind; 11] = [
     ),
     (
         "dom0 to guest",
-        |site| run(&mut site.from_dom0("bench.True"), 0),
+        |site| run(&mut site.dom0_calls("bench.True"), 0),
         "1600",
     ),
     (
         "guest to dom0",
-        |site| run(&mut site.from_guest("dom0", "bench.True"), 0),
+        |site| run(&mut site.guest_calls("dom0", "bench.True"), 0),
         "1600",
     ),
     (
         "guest to guest",
-        |site| run(&mut site.from_guest("personal", "bench.True"), 0),
+        |site| run(&mut site.guest_calls("personal", "bench.True"), 0),
         "1600",
     ),
     (
         "guest to guest, refused",
-        |site| run(&mut site.from_guest(FORBIDDEN, "bench.True"), 126),
+        |site| run(&mut site.guest_calls(FORBIDDEN, "bench.True"), 126),
         "",
     ),
     (
         "dom0 to guest, no such service",
-        |site| run(&mut site.from_dom0("bench.None"), 127),
+        |site| run(&mut site.dom0_calls("bench.None"), 127),
         "",
     ),
     (
         "guest to guest, no such service",
-        |site| run(&mut site.from_guest("personal", "bench.None"), 127),
+        |site| run(&mut site.guest_calls("personal", "bench.None"), 127),
         "",
     ),
     (
         "dom0 to guest, socket service",
-        |site| run(&mut site.from_dom0("bench.Socket"), 0),
+        |site| run(&mut site.dom0_calls("bench.Socket"), 0),
         "",
     ),
     (
         "guest to guest, socket service",
-        |site| run(&mut site.from_guest("personal", "bench.Socket"), 0),
+        |site| run(&mut site.guest_calls("personal", "bench.Socket"), 0),
         "",
     ),
     (
@@ -89,7 +89,8 @@ fn calls() -> usize {
 
 pub fn print(sites: &[Site]) {
     println!("  whole call, µs{:38}p50     p95     p99  p50 promised", "");
-    for (name, make, promise) in KINDS {
+    let only = std::env::var("BULKHEAD_BENCH_ONLY").unwrap_or_default();
+    for (name, make, promise) in KINDS.into_iter().filter(|kind| kind.0.contains(&only)) {
         let mut times: Vec<Times> = sites.iter().map(|_| Times::default()).collect();
         sites.iter().for_each(make);
         for _ in 0..calls().div_ceil(TURN) {
@@ -128,7 +129,7 @@ fn run(command: &mut Command, code: i32) {
 
 fn running_in_dom0(site: &Site) {
     let path = site.path("sockets").join("qrexec.personal");
-    let mut daemon = DaemonSocket::connect(&path, PATIENCE).unwrap();
+    let mut daemon = DaemonSocket::connect(&path).unwrap();
     let route = Route {
         domain: DomId::DOM0,
         port: Port(0),

@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Kind = (&'static str, fn(&Site) -> Command);
 
 const KINDS: [Kind; 2] = [
-    ("dom0 to guest", |site| site.from_dom0("bench.True")),
+    ("dom0 to guest", |site| site.dom0_calls("bench.True")),
     ("guest to guest", |site| {
-        site.from_guest("personal", "bench.True")
+        site.guest_calls("personal", "bench.True")
     }),
 ];
 

@@ -42,13 +42,16 @@ fn main() {
     measure(&both);
 }
 
+/// A part of the work and its name.
+type Part = (&'static str, fn(&[Site]));
+
 /// Does the same work at each site, by turns.
 fn measure(sites: &[Site]) {
     let chosen: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    let parts: [(&str, fn(&[Site])); 3] = [
+    let parts: [Part; 3] = [
         ("calls", calls::print),
         ("streams", streams::print),
         ("crowd", crowd::print),

@@ -59,7 +59,12 @@ pub struct Site {
 
 impl Site {
     pub fn new(make: Make, wire: Wire) -> Self {
-        let folder = tempfile::Builder::new().prefix("qx-").tempdir().unwrap();
+        // In memory, as the folders below /run are; on a disk, names of sockets cost more than calls.
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
+        let folder = tempfile::Builder::new()
+            .prefix("qx-")
+            .tempdir_in(memory.unwrap_or_else(std::env::temp_dir))
+            .unwrap();
         // The reference's agent as root wants PAM; everybody runs as somebody ordinary.
         let ordinary = if Uid::effective().is_root() {
             User::from_name("nobody").unwrap()
@@ -190,7 +195,7 @@ impl Site {
     }
 
     /// dom0 calls a service of personal.
-    pub fn from_dom0(&self, service: &str) -> Command {
+    pub fn dom0_calls(&self, service: &str) -> Command {
         let mut command = self.command("qrexec-client", 0);
         command.arg(format!("--socket-dir={}", self.path("sockets").display()));
         command.args(["-d", "personal"]);
@@ -199,7 +204,7 @@ impl Site {
     }
 
     /// work calls a service.
-    pub fn from_guest(&self, target: &str, service: &str) -> Command {
+    pub fn guest_calls(&self, target: &str, service: &str) -> Command {
         let mut command = self.command("qrexec-client-vm", WORK);
         command.arg(format!(
             "--agent-socket={}",

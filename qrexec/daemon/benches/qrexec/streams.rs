@@ -16,37 +16,37 @@ type Kind = (&'static str, fn(&Site) -> Command, bool, &'static str);
 const KINDS: [Kind; 6] = [
     (
         "dom0 to guest, input",
-        |site| site.from_dom0("bench.Take"),
+        |site| site.dom0_calls("bench.Take"),
         true,
         "2000",
     ),
     (
         "guest to dom0, output",
-        |site| site.from_dom0("bench.Give"),
+        |site| site.dom0_calls("bench.Give"),
         false,
         "2000",
     ),
     (
         "guest to guest, input",
-        |site| site.from_guest("personal", "bench.Take"),
+        |site| site.guest_calls("personal", "bench.Take"),
         true,
         "2000",
     ),
     (
         "guest to guest, output",
-        |site| site.from_guest("personal", "bench.Give"),
+        |site| site.guest_calls("personal", "bench.Give"),
         false,
         "2000",
     ),
     (
         "dom0 and guest, echo through cat",
-        |site| site.from_dom0("bench.Cat"),
+        |site| site.dom0_calls("bench.Cat"),
         true,
         "",
     ),
     (
         "guest and guest, echo through cat",
-        |site| site.from_guest("personal", "bench.Cat"),
+        |site| site.guest_calls("personal", "bench.Cat"),
         true,
         "",
     ),
