@@ -25,6 +25,10 @@ use crate::{Domain, Options, manager, policy};
 
 /// The most requests of one domain that are worked on at one time, over all its sessions.
 const REQUESTS_MAX: usize = 1024;
+/// The most of them that may wait for policy: a thread takes about 20 KiB, and asking is free.
+const ASKING_MAX: usize = 384;
+/// The most bytes of service names and arguments that wait with them; each is held a few times.
+const ASKING_BYTES_MAX: usize = 256 * 1024;
 /// How long another daemon may take for its greeting or its answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a caller may take to open its data vchan for a service in dom0.
@@ -39,6 +43,8 @@ pub(crate) struct Desk {
     pub endpoints: Endpoints,
     pub host: Host,
     at_work: AtomicUsize,
+    asking: AtomicUsize,
+    asking_bytes: AtomicUsize,
 }
 
 /// What a request's thread tells the session.
@@ -68,6 +74,8 @@ impl Desk {
             endpoints,
             host,
             at_work: AtomicUsize::new(0),
+            asking: AtomicUsize::new(0),
+            asking_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -92,11 +100,34 @@ impl Drop for AtWork {
     }
 }
 
+/// A request that policy has not answered yet.
+struct Asking(Arc<Desk>, usize);
+
+impl Asking {
+    fn begin(desk: &Arc<Desk>, request: &CallRequest) -> Option<Self> {
+        let bytes = request.service.to_string().len();
+        let others = desk.asking.fetch_add(1, Ordering::Relaxed);
+        let before = desk.asking_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let asking = Self(Arc::clone(desk), bytes);
+        // One alone is always heard.
+        let fits = others == 0 || before + bytes <= ASKING_BYTES_MAX;
+        (others < ASKING_MAX && fits).then_some(asking)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+        self.0.asking_bytes.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
 /// Begins to work on a request. Its end is posted in any case. An error means that too much is under
 /// way.
 pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) -> io::Result<()> {
-    let work =
-        AtWork::begin(desk).ok_or_else(|| io::Error::other("too many requests at one time"))?;
+    let too_many = || io::Error::other("too many requests at one time");
+    let work = AtWork::begin(desk).ok_or_else(too_many)?;
+    let asking = Asking::begin(desk, &request).ok_or_else(too_many)?;
     let builder = thread::Builder::new()
         .name("request".to_owned())
         .stack_size(STACK);
@@ -104,7 +135,7 @@ pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) 
         let desk = &work.0;
         let ident = request.ident.clone();
         let mut why = Refusal::Denied;
-        if let Err(error) = carry_out(desk, &request, &post) {
+        if let Err(error) = carry_out(desk, &request, asking, &post) {
             if let Some(DaemonError::Busy(_)) = error.downcast_ref() {
                 why = Refusal::Busy;
             }
@@ -128,7 +159,12 @@ fn shown(target: &str) -> &str {
     }
 }
 
-fn carry_out(desk: &Desk, request: &CallRequest, post: &Post<Letter>) -> anyhow::Result<()> {
+fn carry_out(
+    desk: &Desk,
+    request: &CallRequest,
+    asking: Asking,
+    post: &Post<Letter>,
+) -> anyhow::Result<()> {
     let source = &desk.domain.name;
     let question = Question {
         source: source.to_string(),
@@ -141,7 +177,9 @@ fn carry_out(desk: &Desk, request: &CallRequest, post: &Post<Letter>) -> anyhow:
         request.service,
         shown(&request.target)
     );
-    let allowed = match policy::ask(&question, &desk.options)? {
+    let answer = policy::ask(&question, &desk.options);
+    drop(asking);
+    let allowed = match answer? {
         Answer::Allow(allowed) => allowed,
         Answer::Deny { reason, rule } => {
             let why = reason

@@ -98,7 +98,7 @@ fn a_killed_caller_ends_the_service() {
 }
 
 /// An agent of the test's own making, to which the daemon has come.
-fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
+pub fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
     let sizes = RingSizes::both(4096);
     let mut vchan = fixture
         .endpoints(id)

@@ -149,7 +149,7 @@ impl Fixture {
         Endpoints::new(transport, DomId::new(id).unwrap()).unwrap()
     }
 
-    fn agent_socket(&self, id: u32) -> PathBuf {
+    pub fn agent_socket(&self, id: u32) -> PathBuf {
         self.path().join(format!("agent.{id}"))
     }
 
@@ -203,6 +203,15 @@ impl Fixture {
         let mut child = self.running.lock().unwrap().remove(name).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// The processes by name, with their ids.
+    pub fn running(&self) -> HashMap<String, u32> {
+        let running = self.running.lock().unwrap();
+        running
+            .iter()
+            .map(|(name, child)| (name.clone(), child.id()))
+            .collect()
     }
 
     pub fn log(&self, name: &str) -> String {

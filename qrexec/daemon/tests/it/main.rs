@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod account;
 mod calls;
+mod crowds;
 mod disposables;
 mod faults;
 mod fixture;
