@@ -200,7 +200,7 @@ fn qrexec() {
             ident: ident.clone(),
         }
         .encode(),
-        agent_link::refused(&ident.field()),
+        agent_link::refused(&ident.field(), agent_link::Refusal::Denied),
     ];
     plant_stream("qrexec_agent_from_daemon", "session", 64, &daemon);
     plant_stream(
