@@ -2,7 +2,8 @@
 //! Sockets in a folder where one domain waits for another.
 //!
 //! The socket gets its name only when somebody listens on it, by a rename, so that a
-//! client never finds one that refuses, and one that does refuse is a dead server's.
+//! client of ours never finds one that refuses. One that does refuse is a dead server's, or one
+//! of Qubes' vchan simulator, which gives the name first and listens a moment later.
 
 use std::fs;
 use std::io;

@@ -2,9 +2,13 @@
 //! The socket transport against peers that are nothing but a socket.
 
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use bulkhead_vchan::{RingSizes, State};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 
 use crate::stream::{Pair, deadline, wait_for};
 
@@ -49,4 +53,29 @@ fn a_plain_socket_may_be_the_server() {
     let mut answer = [0; 1];
     client.read_exact_blocking(&mut answer, deadline()).unwrap();
     wait_for(&mut client, State::Closed);
+}
+
+#[test]
+fn a_server_may_have_its_name_before_it_listens() {
+    let pair = Pair::socket();
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let listener = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+    let address = UnixAddr::new(&pair.folder.path().join(NAME)).unwrap();
+    bind(listener.as_raw_fd(), &address).unwrap();
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        // Until the client has looked once and hung up its bell.
+        while !has_bell(&pair) {
+            std::thread::yield_now();
+        }
+        listen(&listener, Backlog::new(1).unwrap()).unwrap();
+        assert_eq!(client.join().unwrap().state(), State::Connected);
+    });
+}
+
+fn has_bell(pair: &Pair) -> bool {
+    let names = std::fs::read_dir(pair.folder.path()).unwrap().flatten();
+    names
+        .map(|entry| entry.file_name())
+        .any(|name| name.to_string_lossy().starts_with("bell."))
 }
