@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::callers::{Caller, Heard};
 use crate::calls::{Ended, Runner};
+use crate::session::Sessions;
 
 /// The most local programs that may have a call or a request at one time.
 const CALLERS_MAX: usize = 2048;
@@ -36,6 +37,8 @@ const LINE_MAX: usize = 8 * CONTROL_RING;
 pub struct Options {
     /// The socket for local programs.
     pub socket: PathBuf,
+    /// Where the fork servers in users' sessions are; `%s` stands for the user. Empty: none.
+    pub fork_servers: String,
 }
 
 /// Why the agent cannot work.
@@ -94,6 +97,7 @@ impl Agent {
         let runner = Runner {
             endpoints,
             host,
+            sessions: Sessions::new(&options.fork_servers),
             post: ended.post(),
         };
         let callers = BTreeMap::new();

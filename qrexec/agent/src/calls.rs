@@ -4,17 +4,13 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
-use qrexec_relay::{Channel, Host, Post, serve};
+use qrexec_relay::{Host, Post};
 
-/// How long the caller may take to open its data vchan and say hello.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Enough for the buffers, which lie on the heap, and everything called from here.
-const STACK: usize = 256 * 1024;
+use crate::carry_out::{STACK, carry_out};
+use crate::session::{Handed, Sessions};
 
 /// A call into this guest has ended.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +26,7 @@ pub(crate) struct Ended {
 pub(crate) struct Runner {
     pub endpoints: Arc<Endpoints>,
     pub host: Arc<Host>,
+    pub sessions: Option<Sessions>,
     pub post: Post<Ended>,
 }
 
@@ -39,15 +36,7 @@ impl Runner {
         let runner = self.clone();
         let work = move || {
             let route = exec.route;
-            let ended = Ended { session, route };
-            if let Err(error) = runner.run(&exec, ended) {
-                tracing::warn!(
-                    "call from domain {} on port {}: {error:#}",
-                    route.domain,
-                    route.port
-                );
-                runner.post.send(ended);
-            }
+            runner.run(&exec, Ended { session, route });
         };
         let builder = thread::Builder::new()
             .name("call".to_owned())
@@ -55,24 +44,26 @@ impl Runner {
         builder.spawn(work).map(drop)
     }
 
-    fn run(&self, exec: &Exec, ended: Ended) -> anyhow::Result<()> {
-        let Route { domain, port } = exec.route;
-        let deadline = Instant::now() + PATIENCE;
-        let vchan = self.endpoints.connect(domain, port, Some(PATIENCE));
-        let vchan = vchan.context("cannot connect to the caller")?;
-        let channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
-        let started = self.host.start(&exec.command, exec.mode);
-        let (left_over, result) = serve(channel, started);
-        if let Err(error) = result {
-            tracing::info!(
-                "call from domain {domain} on port {port}: {:#}",
-                anyhow::Error::from(error)
-            );
+    fn run(&self, exec: &Exec, ended: Ended) {
+        let order = self.host.read(&exec.command);
+        if let Some(order) = &order {
+            let session = || -> Option<Handed> {
+                let sessions = self.sessions.as_ref().filter(|_| order.suits_session())?;
+                sessions.hand_over(exec, order.user())
+            };
+            let mut handed = session();
+            if handed.is_none() && order.needs_session() {
+                self.host.wait_for_session(order);
+                handed = session();
+            }
+            if let Some(handed) = handed {
+                handed.outlast();
+                self.post.send(ended);
+                return;
+            }
         }
-        self.post.send(ended);
-        if let Some(mut process) = left_over {
-            process.reap();
-        }
-        Ok(())
+        carry_out(&self.endpoints, &self.host, exec, order.as_ref(), || {
+            self.post.send(ended);
+        });
     }
 }

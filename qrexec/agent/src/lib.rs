@@ -3,6 +3,7 @@
 //!
 //! It announces the control vchan for dom0, runs what its daemon asks for (one thread per call, which
 //! connects to the caller's data vchan), and takes the requests of local programs on a socket.
+//! A call for a user who has a fork server in a session is handed to that ([`ForkServer`]).
 //! When the daemon goes away it announces the channel anew; calls that run keep running.
 //!
 //! Trusts neither side: the daemon's messages are checked like any peer's, and a local program
@@ -21,5 +22,9 @@
 mod agent;
 mod callers;
 mod calls;
+mod carry_out;
+mod fork_server;
+mod session;
 
 pub use agent::{Agent, AgentError, Options};
+pub use fork_server::ForkServer;

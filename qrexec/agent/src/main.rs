@@ -20,10 +20,15 @@ struct Arguments {
     /// The socket on which local programs ask for calls.
     #[arg(short = 'a', long, default_value = "/var/run/qubes/qrexec-agent")]
     agent_socket: PathBuf,
-    /// Taken for compatibility: there is no fork server.
-    #[arg(short = 's', long)]
-    fork_server_socket: Option<String>,
-    /// Taken for compatibility: there is no fork server.
+    /// The sockets of the fork servers in users' sessions; %s stands for the user. Empty: none.
+    #[arg(
+        short = 's',
+        long,
+        value_name = "SOCKET",
+        default_value = "/var/run/qubes/qrexec-server.%s.sock"
+    )]
+    fork_server_socket: String,
+    /// Start every service from here, and none in a user's session.
     #[arg(short = 'S', long)]
     no_fork_server: bool,
 }
@@ -65,6 +70,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let host = Host::guest().context("cannot find out who runs the agent")?;
     let options = Options {
         socket: arguments.agent_socket,
+        fork_servers: if arguments.no_fork_server {
+            String::new()
+        } else {
+            arguments.fork_server_socket
+        },
     };
     let mut agent = Agent::new(endpoints, host, &options)?;
     agent.run(|_| {

@@ -13,6 +13,7 @@
 //! | control vchan, port 512 | agent | agent | [`agent_link`] |
 //! | daemon's socket in dom0 | daemon | daemon | [`client_link`] |
 //! | agent's socket in a guest | agent | the caller | [`agent_link::FromCaller`], answered by 8 raw bytes |
+//! | fork server in a session | fork server | agent | [`fork_link`], no answer |
 //! | data vchan of one call | the caller | both at once | [`data`], [`caller`], [`service`] |
 //! | policy daemon's socket | policy daemon | qrexec daemon | [`policy`] |
 //!
@@ -42,6 +43,7 @@ pub mod command;
 pub mod data;
 pub mod exec;
 pub mod exit;
+pub mod fork_link;
 pub mod frame;
 pub mod limits;
 pub mod policy;

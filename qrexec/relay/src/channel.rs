@@ -154,6 +154,12 @@ impl Channel {
         Ok(true)
     }
 
+    /// The body of the frame that [`Self::send_from`] has just put into the line.
+    pub fn sent_body(&self) -> &[u8] {
+        let frame = &self.outbox[self.unsent.clone()];
+        frame.get(HEADER_LEN..).unwrap_or_default()
+    }
+
     /// Hands the next piece that came in to `use_it`; `None` when there is nothing now.
     pub fn next<R>(
         &mut self,

@@ -69,6 +69,11 @@ impl SearchPath {
         Self(std::env::split_paths(&text).collect())
     }
 
+    /// No directory: nothing is ever found.
+    pub(crate) fn empty() -> Self {
+        Self(Vec::new())
+    }
+
     /// Where services are.
     pub fn services() -> Self {
         let default = "/run/qubes-rpc:/usr/local/etc/qubes-rpc:/etc/qubes-rpc";

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use qrexec_protocol::exit;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::journal::Journal;
 use crate::sink::Sink;
 
 /// A process and the means to learn of its end without asking again and again.
@@ -36,6 +37,8 @@ pub struct Program {
     pub back: OwnedFd,
     /// Its standard error, unless that goes elsewhere.
     pub errors: Option<PipeReader>,
+    /// Where its errors are kept besides.
+    pub journal: Option<Journal>,
 }
 
 impl Running {
@@ -108,6 +111,7 @@ impl Program {
             output,
             back,
             errors,
+            journal: None,
         })
     }
 }

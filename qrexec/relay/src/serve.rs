@@ -9,6 +9,7 @@ use qrexec_protocol::service::{ServiceEnd, Shape, ToService};
 use thiserror::Error;
 
 use crate::channel::{Channel, ChannelError};
+use crate::journal::Journal;
 use crate::process::{Program, Running};
 use crate::sink::{Broken, Sink};
 use crate::start::Started;
@@ -42,6 +43,8 @@ struct Service {
     /// The input's other direction, which some programs write to.
     back: Option<OwnedFd>,
     errors: Option<OwnedFd>,
+    /// Where the errors are kept besides.
+    journal: Option<Journal>,
 }
 
 impl Service {
@@ -53,6 +56,7 @@ impl Service {
             output: None,
             back: None,
             errors: None,
+            journal: None,
         };
         match started {
             Started::Program(Program {
@@ -61,6 +65,7 @@ impl Service {
                 output,
                 back,
                 errors,
+                journal,
             }) => {
                 let shape = if errors.is_some() {
                     Shape::Program
@@ -74,6 +79,7 @@ impl Service {
                     output: Some(output),
                     back: Some(back),
                     errors,
+                    journal,
                     ..bare(shape)
                 }
             }
@@ -219,6 +225,10 @@ impl Service {
         if !more {
             *source = None;
             self.end.end_output(stream);
+        } else if stream == Stream::Stderr
+            && let Some(journal) = &mut self.journal
+        {
+            journal.take(channel.sent_body());
         }
         channel.flush()
     }

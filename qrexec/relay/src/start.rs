@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bulkhead_types::Service;
 use nix::unistd::{Uid, User};
@@ -20,6 +21,7 @@ use qrexec_protocol::exit;
 use qrexec_protocol::service::Shape;
 use qrexec_protocol::service_config::ServiceConfig;
 
+use crate::journal::Journal;
 use crate::lookup::{Found, SearchPath};
 use crate::process::{Program, Running};
 use crate::users::{LOGIN_SHELL, SWITCH_WORD};
@@ -33,6 +35,9 @@ pub enum Identity {
     Root(PathBuf),
     /// An agent without them starts services for its own user only.
     User(String),
+    /// The fork server of a user's session: the agent has chosen it by its user, and has looked at
+    /// the service's configuration.
+    Session,
     /// In dom0 services run as whoever runs the daemon.
     Dom0,
 }
@@ -56,8 +61,47 @@ pub struct Host {
     identity: Identity,
     services: SearchPath,
     configurations: SearchPath,
-    /// Held by the one run of `qubes.WaitForSession`; others that need a session queue behind it.
+    /// Counts the runs of `qubes.WaitForSession`; held by the one that runs.
     session: Mutex<()>,
+    sessions_seen: AtomicU64,
+}
+
+/// A command that was read, together with its service's configuration.
+#[derive(Debug)]
+pub struct Order {
+    line: CommandLine,
+    config: ServiceConfig,
+}
+
+impl Order {
+    /// Who runs it: whom the configuration names, or else whom the command names.
+    pub fn user(&self) -> &str {
+        self.config.force_user.as_deref().unwrap_or(&self.line.user)
+    }
+
+    /// Whether it has to wait for the user's session.
+    pub fn needs_session(&self) -> bool {
+        self.config.wait_for_session && !self.line.nogui
+    }
+
+    /// Whether the fork server in the user's session may run it. What needs no session does not go
+    /// there, nor what depends on a configuration that a fork server does not read.
+    pub fn suits_session(&self) -> bool {
+        let ServiceConfig {
+            skip_service_descriptor,
+            exit_on_client_eof,
+            exit_on_service_eof,
+            ..
+        } = self.config;
+        !(self.line.nogui || skip_service_descriptor || exit_on_client_eof || exit_on_service_eof)
+    }
+
+    fn name(&self) -> String {
+        match &self.line.action {
+            Action::Shell(_) => "a shell command".to_owned(),
+            Action::Service(call) => call.service.to_string(),
+        }
+    }
 }
 
 impl Host {
@@ -69,6 +113,15 @@ impl Host {
             services,
             configurations,
             session: Mutex::new(()),
+            sessions_seen: AtomicU64::new(0),
+        }
+    }
+
+    /// The fork server of this process's own session.
+    pub fn session() -> Self {
+        Self {
+            configurations: SearchPath::empty(),
+            ..Self::new(Identity::Session)
         }
     }
 
@@ -84,27 +137,60 @@ impl Host {
         Ok(Self::new(identity))
     }
 
-    /// Starts what the command says. Failures are logged and become an exit code.
-    pub fn start(&self, command: &[u8], mode: Mode) -> Started {
-        let shape = self.failed(mode);
-        let problem = Started::Failed(exit::PROBLEM, shape);
-        let command = match CommandLine::parse(command) {
-            Ok(command) => command,
+    /// Reads a command and the configuration of its service. A failure is logged.
+    pub fn read(&self, command: &[u8]) -> Option<Order> {
+        let line = match CommandLine::parse(command) {
+            Ok(line) => line,
             Err(error) => {
                 tracing::warn!("cannot run a command: {error}");
-                return problem;
+                return None;
             }
         };
-        let result = match &command.action {
-            Action::Shell(text) => self.shell(&command.user, text, mode),
-            Action::Service(call) => self.service(&command, call, mode),
+        let config = match &line.action {
+            Action::Shell(_) => Ok(ServiceConfig::default()),
+            Action::Service(call) => self.configurations.configuration(&call.service),
+        };
+        match config {
+            Ok(config) => {
+                let order = Order { line, config };
+                for key in &order.config.unknown {
+                    tracing::warn!(
+                        "{}: the configuration has an unknown key `{}`",
+                        order.name(),
+                        key.escape_debug()
+                    );
+                }
+                Some(order)
+            }
+            Err(error) => {
+                tracing::warn!("cannot run a command: {}", chain(&error));
+                None
+            }
+        }
+    }
+
+    /// Starts what the command says. Failures are logged and become an exit code.
+    pub fn start(&self, command: &[u8], mode: Mode) -> Started {
+        let order = self.read(command);
+        if let Some(order) = &order
+            && order.needs_session()
+        {
+            self.wait_for_session(order);
+        }
+        self.start_order(order.as_ref(), mode)
+    }
+
+    /// Starts what was read; what could not be read has failed. Nobody waits for a session.
+    pub fn start_order(&self, order: Option<&Order>, mode: Mode) -> Started {
+        let shape = self.failed(mode);
+        let problem = Started::Failed(exit::PROBLEM, shape);
+        let Some(order) = order else { return problem };
+        let result = match &order.line.action {
+            Action::Shell(text) => self.shell(&order.line.user, text, mode),
+            Action::Service(call) => self.service(order, call, mode),
         };
         result.unwrap_or_else(|error| {
-            let what = match &command.action {
-                Action::Shell(_) => "a shell command".to_owned(),
-                Action::Service(call) => call.service.to_string(),
-            };
-            tracing::warn!("cannot start {what}: {error}");
+            tracing::warn!("cannot start {}: {}", order.name(), chain(&error));
             match error.kind() {
                 io::ErrorKind::NotFound => Started::Failed(exit::NOT_FOUND, shape),
                 _ => problem,
@@ -168,6 +254,12 @@ impl Host {
         let text = OsStr::from_bytes(text);
         let mut command = match &self.identity {
             Identity::Root(_) => self.as_user(user, Path::new(LOGIN_SHELL))?,
+            Identity::Session => {
+                let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+                let mut command = Command::new(shell.unwrap_or_else(|| "/bin/sh".into()));
+                command.arg("-c");
+                command
+            }
             _ => {
                 let mut command = self.as_user(user, Path::new("/bin/sh"))?;
                 command.arg("-c");
@@ -176,29 +268,15 @@ impl Host {
         };
         command.arg(text);
         environment::set(&mut command, None);
-        self.run(&mut command, mode)
+        self.run(&mut command, mode, None)
     }
 
-    fn service(&self, line: &CommandLine, call: &ServiceCall, mode: Mode) -> io::Result<Started> {
+    fn service(&self, order: &Order, call: &ServiceCall, mode: Mode) -> io::Result<Started> {
         let found = self
             .services
             .find(&call.service)
             .map_err(io::Error::other)?;
-        let config = self
-            .configurations
-            .configuration(&call.service)
-            .map_err(io::Error::other)?;
-        for key in &config.unknown {
-            tracing::warn!(
-                "{}: the configuration has an unknown key `{}`",
-                call.service,
-                key.escape_debug()
-            );
-        }
-        let user = config.force_user.as_deref().unwrap_or(&line.user);
-        if config.wait_for_session && !line.nogui {
-            self.wait_for_session(user, &call.source);
-        }
+        let user = order.user();
         match found {
             Found::Nothing => {
                 tracing::info!("no service {}", call.service);
@@ -208,14 +286,14 @@ impl Host {
                 let mut command = self.as_user(user, &path)?;
                 add_argument(&mut command, call);
                 environment::set(&mut command, Some(call));
-                self.run(&mut command, mode)
+                self.run(&mut command, mode, Some(call))
             }
-            Found::Socket(path) => self.socket(connect(&path)?.into(), call, &config, mode),
+            Found::Socket(path) => self.socket(connect(&path)?.into(), call, &order.config, mode),
             Found::Tcp(link) => {
                 let address = link.address(&call.service).map_err(io::Error::other)?;
                 // "No such service" is about the link, which is there.
                 let stream = TcpStream::connect(address).map_err(io::Error::other)?;
-                self.socket(stream.into(), call, &config, mode)
+                self.socket(stream.into(), call, &order.config, mode)
             }
         }
     }
@@ -240,16 +318,32 @@ impl Host {
         Ok(Started::Socket(fd, shape))
     }
 
-    fn run(&self, command: &mut Command, mode: Mode) -> io::Result<Started> {
+    /// Starts a command. What a service in a guest complains about is kept in the guest's log.
+    fn run(
+        &self,
+        command: &mut Command,
+        mode: Mode,
+        call: Option<&ServiceCall>,
+    ) -> io::Result<Started> {
+        let guest = !matches!(self.identity, Identity::Dom0);
+        let journal = call.filter(|_| guest).map(Journal::new);
         if mode == Mode::Attached {
-            let errors = !matches!(self.identity, Identity::Dom0);
-            return Program::start(command, errors).map(Started::Program);
+            let mut program = Program::start(command, guest)?;
+            program.journal = journal;
+            return Ok(Started::Program(program));
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Running::start(command).map(Started::Detached)
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        if let Some(journal) = journal {
+            let (errors, theirs) = io::pipe()?;
+            command.stderr(theirs);
+            journal.follow(errors)?;
+        } else {
+            command.stderr(Stdio::null());
+        }
+        let running = Running::start(command);
+        // The command still holds the pipe's other end.
+        command.stderr(Stdio::null());
+        running.map(Started::Detached)
     }
 
     /// A command that runs `program` as `user`.
@@ -268,17 +362,26 @@ impl Host {
                 );
                 Err(io::Error::other(text))
             }
-            Identity::Dom0 => Ok(Command::new(program)),
+            Identity::Dom0 | Identity::Session => Ok(Command::new(program)),
         }
     }
 
-    /// Runs `qubes.WaitForSession` to its end. Whatever it says, the call goes on: a service that
-    /// needs a display fails by itself.
-    fn wait_for_session(&self, user: &str, source: &str) {
+    /// Runs `qubes.WaitForSession` to its end; whoever asks meanwhile waits for that same run.
+    /// Whatever it says, the call goes on: a service that needs a display fails by itself.
+    pub fn wait_for_session(&self, order: &Order) {
+        let user = order.user();
+        let source = match &order.line.action {
+            Action::Service(call) => call.source.as_str(),
+            Action::Shell(_) => "",
+        };
+        let asked = self.sessions_seen.load(Ordering::Acquire);
         let _turn = self
             .session
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.sessions_seen.load(Ordering::Acquire) != asked {
+            return;
+        }
         let waited = || -> io::Result<()> {
             let service = Service::parse("qubes.WaitForSession+").map_err(io::Error::other)?;
             let Found::Program(path) = self.services.find(&service).map_err(io::Error::other)?
@@ -298,7 +401,9 @@ impl Host {
             }
             child.wait().map(drop)
         };
-        if let Err(error) = waited() {
+        let result = waited();
+        self.sessions_seen.fetch_add(1, Ordering::Release);
+        if let Err(error) = result {
             tracing::warn!(
                 "cannot wait for the session of {}: {error}",
                 user.escape_debug()
@@ -328,5 +433,13 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
             UnixStream::connect(near).map_err(failed)
         }
         other => other.map_err(failed),
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }

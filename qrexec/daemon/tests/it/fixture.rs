@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
@@ -139,6 +140,7 @@ impl Fixture {
             .env("VCHAN_DOMAIN", id.to_string())
             .env("QREXEC_SERVICE_PATH", self.services())
             .env("QUBES_RPC_CONFIG_PATH", self.path().join("config"))
+            .env("BULKHEAD_LOG_SOCKET", self.path().join("log"))
             .env_remove("NOTIFY_SOCKET");
         command
     }
@@ -154,11 +156,57 @@ impl Fixture {
     }
 
     pub fn start_agent(&self, id: u32) {
+        self.start_agent_with(id, &[]);
+    }
+
+    /// Starts an agent with more words on its command line.
+    pub fn start_agent_with(&self, id: u32, words: &[&str]) {
         let mut command = self.command("qrexec-agent", id);
-        self.keep(
-            format!("agent {id}"),
-            command.arg("-a").arg(self.agent_socket(id)),
-        );
+        let sessions = format!("--fork-server-socket={}", self.session(id, "%s").display());
+        command.arg("-a").arg(self.agent_socket(id)).arg(sessions);
+        self.keep(format!("agent {id}"), command.args(words));
+    }
+
+    /// The fork server's socket of a user's session in a domain.
+    pub fn session(&self, id: u32, user: &str) -> PathBuf {
+        self.path().join(format!("session.{id}.{user}"))
+    }
+
+    /// The fork server of a session, which has `MARK` in its environment.
+    pub fn fork_server(&self, id: u32, mark: &str) -> Command {
+        let mut command = self.command("qrexec-fork-server", id);
+        command.env("MARK", mark);
+        command
+    }
+
+    /// Starts the session of the tests' user in a domain, with `MARK` in its environment.
+    pub fn start_session(&self, id: u32, mark: &str) {
+        let listener = UnixListener::bind(self.session(id, &user())).unwrap();
+        let mut command = self.fork_server(id, mark);
+        let log = fs::File::create(self.path().join(format!("session {id}.log"))).unwrap();
+        command
+            .arg("--background")
+            .stdin(OwnedFd::from(listener))
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = command.spawn().unwrap();
+        let mut running = self.running.lock().unwrap();
+        running.insert(format!("session {id}"), child);
+    }
+
+    /// The configuration of a service.
+    pub fn configure(&self, name: &str, text: &str) {
+        let dir = self.path().join("config");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(name), text).unwrap();
+    }
+
+    /// The system log of all domains.
+    pub fn system_log(&self) -> UnixDatagram {
+        let log = UnixDatagram::bind(self.path().join("log")).unwrap();
+        log.set_read_timeout(Some(std::time::Duration::from_secs(60)))
+            .unwrap();
+        log
     }
 
     /// Starts a daemon; what is returned says each time that its agent has come.

@@ -13,3 +13,4 @@ mod disposables;
 mod faults;
 mod fixture;
 mod refusals;
+mod sessions;

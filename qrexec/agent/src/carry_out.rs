@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Carrying out one call into this guest, whoever was asked: the agent or a fork server.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bulkhead_vchan::Endpoints;
+use qrexec_protocol::exec::{Exec, Route};
+use qrexec_relay::{Channel, Host, Order, serve};
+
+/// How long the caller may take to open its data vchan and say hello.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Enough for the buffers, which lie on the heap, and everything called from a call's thread.
+pub(crate) const STACK: usize = 256 * 1024;
+
+/// Connects to the caller and serves it. `ended` is called when the call is over, which may be before
+/// the last process of the service is.
+pub(crate) fn carry_out(
+    endpoints: &Endpoints,
+    host: &Host,
+    exec: &Exec,
+    order: Option<&Order>,
+    ended: impl FnOnce(),
+) {
+    let Route { domain, port } = exec.route;
+    let channel = match meet(endpoints, exec.route) {
+        Ok(channel) => channel,
+        Err(error) => {
+            tracing::warn!("call from domain {domain} on port {port}: {error:#}");
+            ended();
+            return;
+        }
+    };
+    let started = host.start_order(order, exec.mode);
+    let (left_over, result) = serve(channel, started);
+    if let Err(error) = result {
+        tracing::info!(
+            "call from domain {domain} on port {port}: {:#}",
+            anyhow::Error::from(error)
+        );
+    }
+    ended();
+    if let Some(mut process) = left_over {
+        process.reap();
+    }
+}
+
+fn meet(endpoints: &Endpoints, route: Route) -> anyhow::Result<Channel> {
+    let deadline = Instant::now() + PATIENCE;
+    let vchan = endpoints.connect(route.domain, route.port, Some(PATIENCE));
+    let vchan = vchan.context("cannot connect to the caller")?;
+    Channel::open(vchan, deadline).context("no handshake with the caller")
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The loop of the process in a user's session that starts services for the agent.
+
+use std::io::{self, Read as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bulkhead_vchan::Endpoints;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Uid;
+use qrexec_protocol::exec::Exec;
+use qrexec_protocol::fork_link::{HEAD_LEN, command_len, decode};
+use qrexec_relay::Host;
+
+use crate::carry_out::{STACK, carry_out};
+
+/// How long the agent may take for its record.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most calls at one time; past it a connection is closed, and the agent counts its call as ended.
+const CALLS_MAX: usize = 1024;
+
+/// What a fork server has.
+#[derive(Debug)]
+pub struct ForkServer {
+    listener: UnixListener,
+    endpoints: Arc<Endpoints>,
+    host: Arc<Host>,
+    user: String,
+    calls: Arc<AtomicUsize>,
+}
+
+impl ForkServer {
+    /// A fork server for the session of `user`, who runs this process.
+    pub fn new(listener: UnixListener, endpoints: Endpoints, user: String) -> Self {
+        Self {
+            listener,
+            endpoints: Arc::new(endpoints),
+            host: Arc::new(Host::session()),
+            user,
+            calls: Arc::default(),
+        }
+    }
+
+    /// Takes calls until the socket fails.
+    pub fn run(&self) -> io::Error {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.take(stream),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn take(&self, stream: UnixStream) {
+        let (endpoints, host) = (Arc::clone(&self.endpoints), Arc::clone(&self.host));
+        let (user, calls) = (self.user.clone(), Arc::clone(&self.calls));
+        if calls.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
+            calls.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!("too many calls at one time");
+            return;
+        }
+        let count = Arc::clone(&calls);
+        let work = move || {
+            match listen(&stream, &user) {
+                Ok(exec) => {
+                    let order = host.read(&exec.command);
+                    carry_out(&endpoints, &host, &exec, order.as_ref(), || drop(stream));
+                }
+                Err(error) => tracing::warn!("a call was not taken: {error}"),
+            }
+            calls.fetch_sub(1, Ordering::Relaxed);
+        };
+        let builder = thread::Builder::new()
+            .name("call".to_owned())
+            .stack_size(STACK);
+        if let Err(error) = builder.spawn(work) {
+            count.fetch_sub(1, Ordering::Relaxed);
+            tracing::error!("cannot take a call: {error}");
+        }
+    }
+}
+
+/// Hears which call is to be made. Only the agent and the session's own user may say.
+fn listen(mut stream: &UnixStream, user: &str) -> io::Result<Exec> {
+    let peer = Uid::from_raw(getsockopt(&stream, PeerCredentials)?.uid());
+    if !peer.is_root() && peer != Uid::effective() {
+        return Err(io::Error::other(format!("user {peer} may not ask")));
+    }
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut head = [0; HEAD_LEN];
+    stream.read_exact(&mut head)?;
+    let mut command = vec![0; command_len(&head).map_err(io::Error::other)?];
+    stream.read_exact(&mut command)?;
+    decode(&head, &command, user).map_err(io::Error::other)
+}
