@@ -78,6 +78,15 @@ impl Hypervisor {
         }
     }
 
+    /// Removes what is left of a guest that has ended, once nobody speaks with it any more.
+    pub fn clear_after(&self, guest: DomId) -> Result<(), ControlError> {
+        match self {
+            // Xen and the kernel keep nothing for those who are gone.
+            Self::Xen(_) => Ok(()),
+            Self::Local(local) => local.clear_after(guest),
+        }
+    }
+
     /// The guests that exist now, by number; the administrative domain is not one of them.
     pub fn list(&self) -> Result<Vec<RunningGuest>, ListError> {
         match self {

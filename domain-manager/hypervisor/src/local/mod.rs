@@ -202,6 +202,16 @@ impl LocalHypervisor {
         Ok(())
     }
 
+    pub(crate) fn clear_after(&self, guest: DomId) -> Result<(), ControlError> {
+        self.watch
+            .clear_meetings(guest)
+            .map_err(|source| ControlError::Failed {
+                domid: guest,
+                done: "cleared away",
+                source: source.into(),
+            })
+    }
+
     fn order(&self, guest: DomId, order: Order, done: &'static str) -> Result<(), ControlError> {
         let folder = self.watch.folder(guest);
         let folder = folder.ok_or(ControlError::NoSuchGuest(guest))?;

@@ -67,12 +67,17 @@ impl Watch {
     /// Removes what a dead guest left.
     pub(super) fn clear_away(&self, folder: &GuestFolder, domid: Option<DomId>) -> io::Result<()> {
         if let Some(domid) = domid {
-            bulkhead_vchan::remove_leftovers(&self.vchans, domid)?;
+            self.clear_meetings(domid)?;
         }
         match std::fs::remove_dir_all(folder.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Removes what a dead guest, and who waited for it, left where channels meet.
+    pub(super) fn clear_meetings(&self, domid: DomId) -> io::Result<()> {
+        bulkhead_vchan::remove_leftovers(&self.vchans, domid)
     }
 
     /// Blocks until a guest's end has been dealt with.

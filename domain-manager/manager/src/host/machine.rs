@@ -154,6 +154,10 @@ impl Host for Machine {
         }
     }
 
+    fn clear_after_guest(&self, guest: DomId) -> Result<(), HostError> {
+        self.hypervisor.clear_after(guest).map_err(control)
+    }
+
     fn guests(&self) -> Result<Vec<RunningGuest>, HostError> {
         let listed = self.hypervisor.list();
         listed.map_err(|error| HostError::new(HostErrorKind::Other, &error))

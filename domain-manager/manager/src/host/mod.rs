@@ -93,6 +93,9 @@ pub trait Host: Send + Sync + 'static {
     /// Ends a guest; that there is none is no error.
     fn destroy_guest(&self, guest: DomId) -> Result<(), HostError>;
 
+    /// Removes what is left of a guest that is gone once the daemons that faced it are, too.
+    fn clear_after_guest(&self, guest: DomId) -> Result<(), HostError>;
+
     /// The guests there are.
     fn guests(&self) -> Result<Vec<RunningGuest>, HostError>;
 

@@ -191,6 +191,12 @@ impl Manager {
         for daemon in run.into_iter().flat_map(|run| run.daemons) {
             daemon.stop().await;
         }
+        if let Some(guest) = guest {
+            let cleared = self.host(QUICK, move |host| host.clear_after_guest(guest));
+            if let Err(failure) = cleared.await {
+                tracing::error!("something of {} stays: {failure}", domain.name);
+            }
+        }
         let volumes = plan::volumes(&self.model(), &domain);
         let stopped = match volumes {
             Ok(volumes) => {

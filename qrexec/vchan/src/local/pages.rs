@@ -162,9 +162,10 @@ fn next_reference(pages: usize) -> u32 {
     }
 }
 
-/// Removes what a dead local domain left in the folder: announcements and shared pages.
+/// Removes what a dead local domain left in the folder: announcements, shared pages and bells,
+/// and the bells of those who waited for it and were killed.
 ///
-/// Nothing of other domains is touched, and a folder that is gone counts as clean.
+/// Nothing else of other domains is touched, and a folder that is gone counts as clean.
 pub fn remove_leftovers(folder: &Path, dead: DomId) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -173,14 +174,17 @@ pub fn remove_leftovers(folder: &Path, dead: DomId) -> io::Result<()> {
     };
     let prefixes =
         ["ring", ".ring", "pages", "vchan", ".vchan", "bell"].map(|kind| format!("{kind}.{dead}."));
+    let dead = dead.to_string();
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if prefixes
+        let rings_for_it =
+            |name: &str| name.starts_with("bell.") && name.split('.').nth(2) == Some(&dead);
+        let own = prefixes
             .iter()
-            .any(|prefix| name.starts_with(prefix.as_str()))
-        {
+            .any(|prefix| name.starts_with(prefix.as_str()));
+        if own || rings_for_it(&name) {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
