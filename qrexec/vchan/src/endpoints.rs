@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::store::{Store, XenStore};
 
-use crate::local::{self, LocalPages};
+use crate::local::{self, OwnPages, PeerPages};
 use crate::ring::{Orders, RING_MAX};
 use crate::ringed::{Link, RingChannel};
 use crate::socket::SocketChannel;
@@ -182,7 +182,7 @@ impl Endpoints {
     pub fn share(&self, peer: DomId, pages: usize) -> Result<SharedPages, ShareError> {
         match &self.transport {
             Transport::Local(folder) | Transport::Socket(folder) => Ok(SharedPages::local(
-                LocalPages::share(folder, self.own, peer, pages)?,
+                OwnPages::share(folder, self.own, peer, pages)?,
             )),
             Transport::Xen => SharedPages::xen(peer, pages),
         }
@@ -195,7 +195,7 @@ impl Endpoints {
     pub fn map(&self, peer: DomId, references: &[u32]) -> Result<MappedPages, ShareError> {
         match &self.transport {
             Transport::Local(folder) | Transport::Socket(folder) => Ok(MappedPages::local(
-                LocalPages::map(folder, peer, self.own, references)?,
+                PeerPages::map(folder, peer, self.own, references)?,
             )),
             Transport::Xen => MappedPages::xen(peer, references),
         }

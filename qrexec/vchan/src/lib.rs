@@ -28,6 +28,7 @@
 //! a few bytes. [`Vchan::write`] itself never holds bytes back: a peer that waits for the
 //! rest of a message that nearly fills the ring would wait for ever.
 
+mod copy;
 mod endpoints;
 mod error;
 mod local;

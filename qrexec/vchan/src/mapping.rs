@@ -73,6 +73,16 @@ impl FileMapping {
         self.length
     }
 
+    /// Copies bytes to `offset`; fails with `InvalidInput` beyond the end.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let to = self
+            .span(offset, bytes.len())
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: `span` checked the bounds, and private memory cannot overlap the mapping.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        Ok(())
+    }
+
     /// The address of `length` bytes at `offset`; `None` when they are not all inside.
     pub fn span(&self, offset: usize, length: usize) -> Option<*mut u8> {
         let end = offset.checked_add(length)?;

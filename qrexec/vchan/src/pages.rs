@@ -7,9 +7,10 @@ use bulkhead_types::DomId;
 use bulkhead_xen::gntalloc::GrantedPages;
 use bulkhead_xen::gntdev::MappedGrants;
 
-use crate::ShareError;
-use crate::local::LocalPages;
+use crate::copy::{self, PIXEL};
+use crate::local::{OwnPages, PeerPages};
 use crate::ring::PAGE;
+use crate::{ShareError, SharedMemory};
 
 /// The most pages in one share: a little more than a window of 16384 × 6144 pixels needs.
 pub const SHARE_MAX: usize = 100_000;
@@ -22,12 +23,12 @@ pub struct SharedPages {
 
 #[derive(Debug)]
 enum Shared {
-    Local(LocalPages),
+    Local(OwnPages),
     Xen(GrantedPages),
 }
 
 impl SharedPages {
-    pub(crate) fn local(pages: LocalPages) -> Self {
+    pub(crate) fn local(pages: OwnPages) -> Self {
         Self {
             pages: Shared::Local(pages),
         }
@@ -60,14 +61,28 @@ impl SharedPages {
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), ShareError> {
         check_bounds(offset, bytes.len(), self.len())?;
         match &mut self.pages {
-            Shared::Local(pages) => pages.write(offset, bytes),
-            Shared::Xen(pages) => pages
-                .write(offset, bytes)
-                .map_err(|source| ShareError::System {
-                    what: "write shared pages",
-                    source,
-                }),
+            Shared::Local(pages) => pages.mapping().write(offset, bytes),
+            Shared::Xen(pages) => pages.write(offset, bytes),
         }
+        .map_err(writing_failed)
+    }
+
+    /// Copies `length` bytes at `from` of memory that another program fills to `offset`,
+    /// without a stop in between. That program may be writing meanwhile.
+    pub fn write_from(
+        &mut self,
+        offset: usize,
+        memory: &SharedMemory,
+        from: usize,
+        length: usize,
+    ) -> Result<(), ShareError> {
+        check_bounds(offset, length, self.len())?;
+        check_bounds(from, length, memory.len())?;
+        match &mut self.pages {
+            Shared::Local(pages) => copy::bytes(memory, from, pages.mapping(), offset, length),
+            Shared::Xen(pages) => copy::bytes(memory, from, pages, offset, length),
+        }
+        .map_err(writing_failed)
     }
 
     /// The size in bytes, a multiple of the page size.
@@ -89,12 +104,12 @@ pub struct MappedPages {
 
 #[derive(Debug)]
 enum Mapped {
-    Local(LocalPages),
+    Local(PeerPages),
     Xen(MappedGrants),
 }
 
 impl MappedPages {
-    pub(crate) fn local(pages: LocalPages) -> Self {
+    pub(crate) fn local(pages: PeerPages) -> Self {
         Self {
             pages: Mapped::Local(pages),
         }
@@ -137,10 +152,38 @@ impl MappedPages {
         }
     }
 
+    /// Copies pixels of 32 bits to the same place in memory that another program reads,
+    /// each with its fourth byte set (opaque, where that byte is looked at).
+    ///
+    /// `offset` and `length` count bytes and are multiples of 4. The owner may be changing
+    /// the pixels meanwhile: then the copy holds some of both.
+    pub fn read_opaque(
+        &self,
+        offset: usize,
+        length: usize,
+        memory: &mut SharedMemory,
+    ) -> Result<(), ShareError> {
+        check_bounds(offset, length, self.len().min(memory.len()))?;
+        if !offset.is_multiple_of(PIXEL) || !length.is_multiple_of(PIXEL) {
+            return Err(ShareError::System {
+                what: "copy a part of a pixel",
+                source: io::ErrorKind::InvalidInput.into(),
+            });
+        }
+        let failed = |source| ShareError::System {
+            what: "read shared pages",
+            source,
+        };
+        match &self.pages {
+            Mapped::Local(pages) => pages.read_opaque(offset, length, memory),
+            Mapped::Xen(pages) => copy::pixels(pages, memory, offset, length).map_err(failed),
+        }
+    }
+
     /// The size in bytes, a multiple of the page size.
     pub fn len(&self) -> usize {
         match &self.pages {
-            Mapped::Local(pages) => pages.references().len() * PAGE,
+            Mapped::Local(pages) => pages.len(),
             Mapped::Xen(pages) => pages.len(),
         }
     }
@@ -148,6 +191,13 @@ impl MappedPages {
     /// Always false: a share has at least one page.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+fn writing_failed(source: io::Error) -> ShareError {
+    ShareError::System {
+        what: "write shared pages",
+        source,
     }
 }
 

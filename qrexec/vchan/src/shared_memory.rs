@@ -62,15 +62,14 @@ impl SharedMemory {
         Ok(())
     }
 
+    /// The address of bytes inside, for copies between this and other memory of the crate.
+    pub(crate) fn span(&self, offset: usize, length: usize) -> Option<*mut u8> {
+        self.mapping.span(offset, length)
+    }
+
     /// Copies bytes to `offset`; fails with `InvalidInput` beyond the end.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let to = self
-            .mapping
-            .span(offset, bytes.len())
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        // SAFETY: `span` checked the bounds, and private memory cannot overlap the mapping.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        Ok(())
+        self.mapping.write(offset, bytes)
     }
 }
 

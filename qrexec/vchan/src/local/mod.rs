@@ -24,8 +24,8 @@ use nix::unistd::ftruncate;
 
 pub(crate) use self::link::LocalLink;
 pub(crate) use self::meeting::{Meeting, MeetingPoint, arrive};
-pub(crate) use self::pages::LocalPages;
 pub use self::pages::remove_leftovers;
+pub(crate) use self::pages::{OwnPages, PeerPages};
 use crate::OpenError;
 use crate::mapping::{FileMapping, Region};
 use crate::ring::{End, Orders, PAGE, RING_MAX, SharedRing, offered_orders};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pages shared between local domains: a file per share.
 //!
-//! They are read and written by calls instead of being mapped: the owner could shorten
-//! the file at any time, and touching a page behind its end would kill the reader.
+//! Their owner maps them, and has all their memory before it does. The reader reads them by
+//! calls: the owner could shorten the file at any time, and touching a page behind its end
+//! would kill the reader.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -11,17 +12,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bulkhead_types::DomId;
+use nix::fcntl::posix_fallocate;
 
+use crate::mapping::FileMapping;
 use crate::ring::PAGE;
-use crate::{SHARE_MAX, ShareError};
+use crate::{SHARE_MAX, ShareError, SharedMemory, copy};
 
-/// One share, seen by its owner or by its reader.
+/// One share, seen by its owner.
 #[derive(Debug)]
-pub(crate) struct LocalPages {
-    file: File,
+pub(crate) struct OwnPages {
+    mapping: FileMapping,
     references: Vec<u32>,
-    /// The file's name, which the owner removes.
-    owned: Option<PathBuf>,
+    path: PathBuf,
+}
+
+/// One share, seen by its reader.
+#[derive(Debug)]
+pub(crate) struct PeerPages {
+    file: File,
+    length: usize,
 }
 
 /// The name of the share that begins with a reference.
@@ -29,7 +38,7 @@ fn share_name(owner: DomId, peer: DomId, first: u32) -> String {
     format!("pages.{owner}.{peer}.{first}")
 }
 
-impl LocalPages {
+impl OwnPages {
     /// Makes zeroed pages.
     pub fn share(
         folder: &Path,
@@ -50,22 +59,22 @@ impl LocalPages {
         loop {
             let first = next_reference(pages);
             let path = folder.join(share_name(owner, peer, first));
-            match OpenOptions::new()
+            let new = OpenOptions::new()
+                .read(true)
                 .write(true)
                 .create_new(true)
                 .mode(0o644)
-                .open(&path)
-            {
+                .open(&path);
+            match new {
                 Ok(file) => {
-                    // From here on the file goes when the value does, errors included.
-                    let references = (0..pages as u32).map(|i| first.wrapping_add(i)).collect();
-                    let share = Self {
-                        file,
-                        references,
-                        owned: Some(path),
-                    };
-                    share.file.set_len((pages * PAGE) as u64).map_err(failed)?;
-                    return Ok(share);
+                    let mapping = fill(&file, pages * PAGE).inspect_err(|_| {
+                        let _ = fs::remove_file(&path);
+                    });
+                    return Ok(Self {
+                        mapping: mapping.map_err(failed)?,
+                        references: (0..pages as u32).map(|i| first.wrapping_add(i)).collect(),
+                        path,
+                    });
                 }
                 // Another process of this domain took the number: try the next.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -74,6 +83,30 @@ impl LocalPages {
         }
     }
 
+    pub fn references(&self) -> &[u32] {
+        &self.references
+    }
+
+    /// The memory itself.
+    pub fn mapping(&mut self) -> &mut FileMapping {
+        &mut self.mapping
+    }
+}
+
+/// Gives a file all its memory: what is missing later would kill who touches it.
+fn fill(file: &File, length: usize) -> io::Result<FileMapping> {
+    let size = i64::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+    posix_fallocate(file, 0, size)?;
+    FileMapping::new(file, length)
+}
+
+impl Drop for OwnPages {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl PeerPages {
     /// Opens pages that `owner` shared with `reader`.
     pub fn map(
         folder: &Path,
@@ -112,22 +145,27 @@ impl LocalPages {
         }
         Ok(Self {
             file,
-            references: references.to_vec(),
-            owned: None,
+            length: references.len() * PAGE,
         })
     }
 
-    pub fn references(&self) -> &[u32] {
-        &self.references
+    /// The size in bytes.
+    pub fn len(&self) -> usize {
+        self.length
     }
 
-    /// Writes within bounds the caller checked.
-    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), ShareError> {
-        let failed = |source| ShareError::System {
-            what: "write shared pages",
+    /// Reads pixels into memory, within bounds the caller checked.
+    pub fn read_opaque(
+        &self,
+        offset: usize,
+        length: usize,
+        memory: &mut SharedMemory,
+    ) -> Result<(), ShareError> {
+        let read = copy::pixels_of_file(&self.file, memory, offset, length);
+        read.map_err(|source| ShareError::System {
+            what: "read shared pages",
             source,
-        };
-        self.file.write_all_at(bytes, offset as u64).map_err(failed)
+        })
     }
 
     /// Reads within bounds the caller checked.
@@ -139,14 +177,6 @@ impl LocalPages {
         self.file
             .read_exact_at(buffer, offset as u64)
             .map_err(failed)
-    }
-}
-
-impl Drop for LocalPages {
-    fn drop(&mut self) {
-        if let Some(path) = &self.owned {
-            let _ = fs::remove_file(path);
-        }
     }
 }
 
