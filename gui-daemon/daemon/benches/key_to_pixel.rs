@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How long it takes from a key in dom0, through the daemon, the agent and a program of
-//! the guest that fills its window, to the last changed pixel in dom0.
+//! the guest that fills its window, to the last changed pixel in dom0; and how much of that
+//! the X servers need by themselves.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -12,81 +13,29 @@
 mod dom0;
 #[path = "../tests/it/guest.rs"]
 mod guest;
+#[path = "key_to_pixel/painter.rs"]
+mod painter;
+#[path = "key_to_pixel/relay.rs"]
+mod relay;
 #[path = "../tests/it/xserver.rs"]
 mod xserver;
 
 use std::time::{Duration, Instant};
 
-use gui_core::{FRAME, Rect};
-use x11rb::connection::Connection;
-use x11rb::protocol::Event;
-use x11rb::protocol::xproto::{
-    AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateWindowAux, EventMask, PropMode,
-    WindowClass,
-};
-use x11rb::wrapper::ConnectionExt as _;
+use gui_core::Rect;
 
 use dom0::Dom0;
 use guest::Guest;
+use xserver::XServer;
 
 /// Keys that are measured for each size.
 const KEYS: usize = 300;
 const COLORS: [u32; 2] = [0x20_40_60, 0xe0_c0_a0];
 const BLUE: u32 = 0x34_65_a4;
 
-/// A program that fills a window with another colour at each key.
-fn painter(display: String, size: (u16, u16)) {
-    let (conn, screen) = x11rb::connect(Some(&display)).unwrap();
-    let screen = &conn.setup().roots[screen];
-    let window = conn.generate_id().unwrap();
-    let mask = EventMask::KEY_PRESS;
-    let aux = CreateWindowAux::new()
-        .event_mask(mask)
-        .background_pixel(COLORS[0]);
-    let (class, visual) = (WindowClass::INPUT_OUTPUT, screen.root_visual);
-    conn.create_window(
-        24,
-        window,
-        screen.root,
-        0,
-        0,
-        size.0,
-        size.1,
-        0,
-        class,
-        visual,
-        &aux,
-    )
-    .unwrap();
-    let (replace, string) = (PropMode::REPLACE, AtomEnum::STRING);
-    conn.change_property8(replace, window, AtomEnum::WM_NAME, string, b"painter")
-        .unwrap();
-    conn.map_window(window).unwrap();
-    conn.flush().unwrap();
-    let mut turn = 0;
-    while let Ok(event) = conn.wait_for_event() {
-        if matches!(event, Event::KeyPress(_)) {
-            turn ^= 1;
-            let aux = ChangeWindowAttributesAux::new().background_pixel(COLORS[turn]);
-            conn.change_window_attributes(window, &aux).unwrap();
-            conn.clear_area(false, window, 0, 0, 0, 0).unwrap();
-            conn.flush().unwrap();
-        }
-    }
-}
-
-fn measure(screen: &str, size: (u16, u16)) -> Vec<Duration> {
-    let dom0 = Dom0::with_screen(screen);
-    let _daemon = dom0.daemon(5, "work", "blue");
-    let guest = Guest::start(&dom0, 5);
-    dom0.wait_until_ready();
-    let display = guest.server.display.clone();
-    std::thread::spawn(move || painter(display, size));
-    let shown = dom0.wait_for_title("[work] painter");
-    dom0.wait_for_focus(shown.xid);
-    let shown = dom0.wait_for_content(shown.xid, BLUE);
-    let last = |rect: Rect| Rect::new(rect.right() - FRAME - 1, rect.bottom() - FRAME - 1, 1, 1);
-    let corner = last(shown.rect);
+/// Measures how long it takes from a key until the pixel in the window's far corner has the
+/// other colour.
+fn measure(dom0: &Dom0, corner: Rect) -> Vec<Duration> {
     let mut times = Vec::with_capacity(KEYS);
     for key in 1..=KEYS {
         let wanted = COLORS[key % 2];
@@ -102,6 +51,44 @@ fn measure(screen: &str, size: (u16, u16)) -> Vec<Duration> {
     times
 }
 
+fn last_pixel(rect: Rect) -> Rect {
+    Rect::new(rect.right() - 1, rect.bottom() - 1, 1, 1)
+}
+
+/// The way through the daemon and the agent.
+fn through_the_pair(screen: &str, size: (u16, u16)) -> Vec<Duration> {
+    let dom0 = Dom0::with_screen(screen);
+    let _daemon = dom0.daemon(5, "work", "blue");
+    let guest = Guest::start(&dom0, 5);
+    dom0.wait_until_ready();
+    let display = guest.server.display.clone();
+    std::thread::spawn(move || painter::run(&display, size));
+    let shown = dom0.wait_for_title("[work] painter");
+    dom0.wait_for_focus(shown.xid);
+    let shown = dom0.wait_for_content(shown.xid, BLUE);
+    measure(
+        &dom0,
+        last_pixel(shown.rect.interior().shifted(shown.rect.x, shown.rect.y)),
+    )
+}
+
+/// The same way with nothing but two X servers doing what they must: one has its pixels
+/// fetched into memory from which the other one is told to show them.
+fn through_the_servers_alone(screen: &str, size: (u16, u16)) -> Vec<Duration> {
+    let dom0 = Dom0::with_screen(screen);
+    let server = XServer::start("1920x1200");
+    let (front, back) = (dom0.server.display.clone(), server.display.clone());
+    let (sender, shown) = std::sync::mpsc::channel();
+    std::thread::spawn(move || relay::run(&front, &back, size, &sender));
+    let xid = shown.recv().unwrap();
+    dom0.wait_for_focus(xid);
+    let rect = dom0.wait_for("its window", |dom0| Some(dom0.look(xid)?.rect));
+    dom0.wait_for("its first colour", |dom0| {
+        (dom0.pixels(last_pixel(rect)) == [COLORS[0]]).then_some(())
+    });
+    measure(&dom0, last_pixel(rect))
+}
+
 fn main() {
     println!("key to pixel, {KEYS} keys, every pixel of the window changes");
     for (screen, size) in [
@@ -109,14 +96,23 @@ fn main() {
         ("1280x800", (800, 600)),
         ("1920x1200", (1900, 1000)),
     ] {
-        let times = measure(screen, size);
-        let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1000.0;
         let (width, height) = size;
+        let at = |times: &[Duration], percent: usize| {
+            times[(times.len() - 1) * percent / 100].as_secs_f64() * 1000.0
+        };
+        let report = |what: &str, times: &[Duration]| {
+            let [half, most, all] = [50, 90, 99].map(|percent| at(times, percent));
+            println!(
+                "{width}x{height}, {what}: p50 {half:.2} ms, p90 {most:.2} ms, p99 {all:.2} ms"
+            );
+        };
+        let pair = through_the_pair(screen, size);
+        report("daemon and agent", &pair);
+        let alone = through_the_servers_alone(screen, size);
+        report("the X servers alone", &alone);
         println!(
-            "{width}x{height}: p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms",
-            at(50),
-            at(90),
-            at(99)
+            "{width}x{height}, ratio: p50 {:.2}",
+            at(&pair, 50) / at(&alone, 50)
         );
     }
 }

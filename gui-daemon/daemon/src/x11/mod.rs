@@ -111,7 +111,6 @@ pub struct X11 {
     cursors: HashMap<u16, Cursor>,
     crossed: Option<Crossed>,
     arrived: VecDeque<(x11rb::protocol::Event, u64)>,
-    buffer: Vec<u8>,
     drawn: bool,
     busy: bool,
 }
@@ -183,7 +182,6 @@ impl X11 {
             cursors: HashMap::new(),
             crossed: None,
             arrived: VecDeque::new(),
-            buffer: Vec::new(),
             drawn: false,
             busy: false,
         })

@@ -19,8 +19,6 @@ use super::{DisplayError, X11};
 
 /// Bytes of a pixel.
 const PIXEL: usize = 4;
-/// How many bytes are copied in one go: small enough for the processor's cache.
-const CHUNK: usize = 64 * 1024;
 /// Memory that is larger than needed by this factor is not used again.
 const WASTE: usize = 2;
 
@@ -116,16 +114,9 @@ impl X11 {
         let start = y * stride + x * PIXEL;
         if row == stride {
             // Whole rows lie next to each other.
-            let end = start + rows * stride;
-            for at in (start..end).step_by(CHUNK) {
-                image.copy(at, CHUNK.min(end - at), &mut self.buffer)?;
-            }
-        } else {
-            for at in (0..rows).map(|n| start + n * stride) {
-                image.copy(at, row, &mut self.buffer)?;
-            }
+            return image.copy(start, rows * stride);
         }
-        Ok(())
+        (0..rows).try_for_each(|n| image.copy(start + n * stride, row))
     }
 
     /// Has the X server draw a part of an image.
@@ -176,16 +167,8 @@ impl X11 {
 
 impl Image {
     /// Copies bytes at the same place in both memories, opaque.
-    fn copy(&mut self, at: usize, length: usize, buffer: &mut Vec<u8>) -> Result<(), DisplayError> {
-        buffer.resize(length.max(buffer.len()), 0);
-        let bytes = &mut buffer[..length];
-        self.pages.read(at, bytes).map_err(DisplayError::Pages)?;
-        for pixel in bytes.chunks_exact_mut(PIXEL) {
-            pixel[PIXEL - 1] = 0xff;
-        }
-        self.own
-            .memory
-            .write(at, bytes)
-            .map_err(DisplayError::Memory)
+    fn copy(&mut self, at: usize, length: usize) -> Result<(), DisplayError> {
+        let copied = self.pages.read_opaque(at, length, &mut self.own.memory);
+        copied.map_err(DisplayError::Pages)
     }
 }

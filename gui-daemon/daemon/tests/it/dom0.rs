@@ -28,7 +28,7 @@ pub struct Dom0 {
     pub conn: RustConnection,
     pub root: Window,
     notify: UnixDatagram,
-    server: XServer,
+    pub server: XServer,
     _manager: Option<Program>,
 }
 
@@ -61,7 +61,8 @@ impl Dom0 {
     /// A desktop on which nobody places windows.
     pub fn without_manager(size: &str) -> Self {
         let server = XServer::start(size);
-        let folder = tempfile::tempdir().unwrap();
+        // Where channels meet is in memory, as below /run.
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::create_dir(folder.path().join("vchan")).unwrap();
         let (conn, screen) = x11rb::connect(Some(&server.display)).unwrap();
         let root = conn.setup().roots[screen].root;

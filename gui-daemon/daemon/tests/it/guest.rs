@@ -20,9 +20,11 @@ fn agent_program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
-        let built = build
-            .args(["build", "--quiet", "--package", "gui-agent"])
-            .status();
+        build.args(["build", "--quiet", "--package", "gui-agent"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let built = build.status();
         assert!(built.expect("cargo runs").success());
         PathBuf::from(env!("CARGO_BIN_EXE_gui-daemon")).with_file_name("bulkhead-gui-agent")
     })
