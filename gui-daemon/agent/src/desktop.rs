@@ -21,10 +21,12 @@ use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use crate::atoms::Atoms;
-use crate::capture::{Buffer, Capture, CaptureError};
+use crate::capture::{Buffer, Capture, CaptureError, image_changed};
 use crate::guest::Guest;
 use crate::keyboard::Keyboard;
 use crate::link::Link;
+use crate::placement::{Place, Placement};
+use crate::pointer::Pointer;
 
 /// The X server cannot be used, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,7 @@ pub(crate) struct Desktop {
     pub(crate) guests: BTreeMap<Window, Guest>,
     pub(crate) link: Link,
     pub(crate) keyboard: Keyboard,
+    pub(crate) pointer: Pointer,
     /// Windows that are gone, until the daemon says so too: their ids and pages.
     pub(crate) leaving: BTreeMap<Window, Buffer>,
     /// Windows whose id was still leaving when they came.
@@ -86,6 +89,7 @@ impl Desktop {
         peer: DomId,
     ) -> Result<Self, Lost> {
         let (conn, root, atoms, own, keyboard) = Self::prepare(display)?;
+        let pointer = Pointer::read(&conn, root)?;
         let link = Link::serve(endpoints, peer).map_err(Box::new)?;
         Ok(Self {
             conn,
@@ -94,6 +98,7 @@ impl Desktop {
             guests: BTreeMap::new(),
             link,
             keyboard,
+            pointer,
             leaving: BTreeMap::new(),
             waiting: BTreeSet::new(),
             top: x11rb::NONE,
@@ -177,6 +182,7 @@ impl Desktop {
         }
         let attributes = self.conn.get_window_attributes(window)?;
         let geometry = self.conn.get_geometry(window)?;
+        let asked = geometry.sequence_number();
         let (attributes, geometry) = match (attributes.reply(), geometry.reply()) {
             (Ok(attributes), Ok(geometry)) => (attributes, geometry),
             (Err(ReplyError::ConnectionError(lost)), _)
@@ -188,12 +194,11 @@ impl Desktop {
         }
         let aux = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
         self.conn.change_window_attributes(window, &aux)?;
-        let mut guest = Guest {
+        let guest = Guest {
+            placement: Placement::new(Place::from(&geometry), asked),
             override_redirect: attributes.override_redirect,
             ..Guest::default()
         };
-        let g = geometry;
-        guest.place(g.x, g.y, g.width, g.height, g.border_width);
         self.guests.insert(window, guest);
         if attributes.map_state != MapState::UNMAPPED {
             self.start_drawing(window)?;
@@ -266,19 +271,30 @@ impl Desktop {
                 }
             }
             let parts = guest.changed.take();
-            match self
-                .capture
-                .capture(&self.conn, pixmap, &parts, &mut guest.buffer)
-            {
+            // The daemon copies while the rest is still being captured; of a new image it
+            // hears when there is something to see.
+            let link = &mut self.link;
+            let mut gone = Ok(());
+            let mut bands = Vec::new();
+            let captured = |band| {
+                if fresh {
+                    bands.push(band);
+                } else if gone.is_ok() {
+                    link.say(*window, &image_changed(band));
+                    gone = link.flush();
+                }
+            };
+            let (conn, buffer) = (&self.conn, &mut guest.buffer);
+            match self.capture.capture(conn, pixmap, &parts, buffer, captured) {
                 Ok(_) => {}
                 Err(CaptureError::Lost(lost)) => return Err(lost.into()),
                 Err(error) => tracing::warn!(%error, "a window cannot be captured"),
             }
             if fresh && let Some(dump) = guest.buffer.dump() {
                 self.link.say(*window, &dump);
-            }
-            for part in parts {
-                self.link.say(*window, &crate::capture::image_changed(part));
+                for band in bands {
+                    self.link.say(*window, &image_changed(band));
+                }
             }
         }
         Ok(())

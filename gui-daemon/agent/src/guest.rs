@@ -10,16 +10,13 @@ use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, GetPropertyReply, Pi
 use crate::capture::Buffer;
 use crate::changed::{Changed, Part};
 use crate::desktop::{Desktop, Lost};
+use crate::placement::Placement;
 
 /// A top-level window. Its border counts as part of it: for the daemon there is only what
 /// is drawn.
 #[derive(Debug, Default)]
 pub(crate) struct Guest {
-    pub(crate) x: i32,
-    pub(crate) y: i32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) border: u32,
+    pub(crate) placement: Placement,
     pub(crate) override_redirect: bool,
     /// While it is mapped: what it draws into, and what reports changes.
     pub(crate) drawn: Option<(Pixmap, Damage)>,
@@ -27,36 +24,19 @@ pub(crate) struct Guest {
     pub(crate) buffer: Buffer,
     /// What the daemon last heard or said about its place.
     pub(crate) known: WireRect,
-    /// The last request of the daemon's that changed its geometry; events from before
-    /// it are outdated.
-    pub(crate) configured: u64,
 }
 
 impl Guest {
-    pub(crate) fn place(&mut self, x: i16, y: i16, width: u16, height: u16, border: u16) {
-        self.border = border.into();
-        (self.x, self.y) = (x.into(), y.into());
-        self.width = u32::from(width) + 2 * self.border;
-        self.height = u32::from(height) + 2 * self.border;
-    }
-
-    pub(crate) fn rect(&self) -> WireRect {
-        WireRect {
-            x: self.x,
-            y: self.y,
-            width: self.width,
-            height: self.height,
-        }
-    }
-
+    /// The size of what it draws.
     pub(crate) fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
+        self.placement.seen().outer_size()
     }
 
     /// Everything must be captured again.
     pub(crate) fn change_all(&mut self) {
         self.changed.take();
-        self.changed.add(Part::whole(self.width, self.height));
+        let (width, height) = self.size();
+        self.changed.add(Part::whole(width, height));
     }
 }
 
@@ -66,7 +46,7 @@ impl Desktop {
         let Some(guest) = self.guests.get_mut(&window) else {
             return Ok(());
         };
-        guest.known = guest.rect();
+        guest.known = guest.placement.latest().rect();
         guest.buffer = Buffer::default();
         let create = FromAgent::Create {
             rect: guest.known,
@@ -108,9 +88,9 @@ impl Desktop {
     /// Tells where a window is, if the daemon does not know.
     pub(crate) fn tell_place(&mut self, window: Window) {
         if let Some(guest) = self.guests.get_mut(&window)
-            && guest.known != guest.rect()
+            && guest.known != guest.placement.latest().rect()
         {
-            guest.known = guest.rect();
+            guest.known = guest.placement.latest().rect();
             self.link.say(window, &FromAgent::Configure(guest.known));
         }
     }
@@ -161,7 +141,8 @@ impl Desktop {
             None => {}
         }
         // Clients count sizes from inside their border, the daemon from outside.
-        let border = self.guests.get(&window).map_or(0, |guest| 2 * guest.border);
+        let border = self.guests.get(&window);
+        let border = border.map_or(0, |guest| 2 * guest.placement.latest().border);
         let mut flags = wire.flags;
         let mut group = |flag: u32, pair: Option<(i32, i32)>, border: u32| match pair {
             Some((width, height)) => {

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Keys as the daemon sends them, with the modifiers brought in line first.
+//!
+//! The X server keeps a key pressed until somebody releases it, whoever pressed it. So the
+//! agent releases what it holds when the daemon goes, and what it finds pressed when it
+//! starts.
 
 use x11rb::connection::Connection;
 use x11rb::protocol::xkb::ConnectionExt as _;
@@ -29,33 +33,21 @@ struct Modifier {
 }
 
 impl Keyboard {
-    /// Asks which keys are modifiers.
+    /// Asks which keys are modifiers, and which are pressed: those that an agent before
+    /// this one could not release.
     pub(crate) fn read(conn: &RustConnection) -> Result<Self, Lost> {
         conn.xkb_use_extension(1, 0)?.reply()?;
-        let (first, last) = (conn.setup().min_keycode, conn.setup().max_keycode);
-        let mapping = conn.get_keyboard_mapping(first, last - first + 1)?;
-        let modifiers = conn.get_modifier_mapping()?.reply()?;
-        let mapping = mapping.reply()?;
-        let per_key = usize::from(mapping.keysyms_per_keycode).max(1);
-        let symbols: Vec<&[u32]> = mapping.keysyms.chunks(per_key).collect();
-        let per_modifier = modifiers.keycodes.len() / 8;
-        let modifier = |n: usize| {
-            let keys = modifiers
-                .keycodes
-                .iter()
-                .skip(n * per_modifier)
-                .take(per_modifier);
-            let keys: Vec<u8> = keys.copied().filter(|key| *key != 0).collect();
-            let symbols = keys
-                .first()
-                .and_then(|key| symbols.get(usize::from(key.saturating_sub(first))));
-            let locks = symbols.is_some_and(|symbols| symbols.iter().any(|s| LOCKS.contains(s)));
-            Modifier { keys, locks }
-        };
+        let pressed = conn.query_keymap()?.reply()?.keys;
         Ok(Self {
-            held: [false; 256],
-            modifiers: std::array::from_fn(modifier),
+            held: std::array::from_fn(|key| is_down(&pressed, key as u8)),
+            modifiers: modifiers(conn)?,
         })
+    }
+
+    /// Asks again which keys are modifiers.
+    pub(crate) fn read_again(&mut self, conn: &RustConnection) -> Result<(), Lost> {
+        self.modifiers = modifiers(conn)?;
+        Ok(())
     }
 
     /// Presses or releases a key, after making the modifiers those of `state`.
@@ -109,12 +101,16 @@ impl Keyboard {
         down: &[u8; 32],
     ) -> Result<(), Lost> {
         for key in 0..=255u8 {
-            let still = down[usize::from(key / 8)] & (1 << (key % 8)) != 0;
-            if self.held[usize::from(key)] && !still {
+            if self.held[usize::from(key)] && !is_down(down, key) {
                 self.fake(conn, false, key)?;
             }
         }
         Ok(())
+    }
+
+    /// Releases everything that is held.
+    pub(crate) fn release_all(&mut self, conn: &RustConnection) -> Result<(), Lost> {
+        self.release_others(conn, &[0; 32])
     }
 
     fn fake(&mut self, conn: &RustConnection, down: bool, key: u8) -> Result<(), Lost> {
@@ -127,4 +123,32 @@ impl Keyboard {
         conn.xtest_fake_input(kind, key, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)?;
         Ok(())
     }
+}
+
+fn is_down(keys: &[u8; 32], key: u8) -> bool {
+    keys[usize::from(key / 8)] & (1 << (key % 8)) != 0
+}
+
+fn modifiers(conn: &RustConnection) -> Result<[Modifier; 8], Lost> {
+    let (first, last) = (conn.setup().min_keycode, conn.setup().max_keycode);
+    let mapping = conn.get_keyboard_mapping(first, last - first + 1)?;
+    let modifiers = conn.get_modifier_mapping()?.reply()?;
+    let mapping = mapping.reply()?;
+    let per_key = usize::from(mapping.keysyms_per_keycode).max(1);
+    let symbols: Vec<&[u32]> = mapping.keysyms.chunks(per_key).collect();
+    let per_modifier = modifiers.keycodes.len() / 8;
+    let modifier = |n: usize| {
+        let keys = modifiers
+            .keycodes
+            .iter()
+            .skip(n * per_modifier)
+            .take(per_modifier);
+        let keys: Vec<u8> = keys.copied().filter(|key| *key != 0).collect();
+        let symbols = keys
+            .first()
+            .and_then(|key| symbols.get(usize::from(key.saturating_sub(first))));
+        let locks = symbols.is_some_and(|symbols| symbols.iter().any(|s| LOCKS.contains(s)));
+        Modifier { keys, locks }
+    };
+    Ok(std::array::from_fn(modifier))
 }

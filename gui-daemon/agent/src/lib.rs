@@ -13,7 +13,8 @@
 //!
 //! Invariants: pages that the daemon may look at are neither freed nor written with
 //! another row length before it has let go of them; a window id is not announced again
-//! before the daemon has said that the old window is gone; nothing waits for the daemon.
+//! before the daemon has said that the old window is gone; no key stays pressed that the
+//! daemon cannot release any more; nothing waits for the daemon.
 #![forbid(unsafe_code)]
 
 mod atoms;
@@ -25,6 +26,8 @@ mod keyboard;
 mod link;
 mod manage;
 mod obey;
+mod placement;
+mod pointer;
 mod serve;
 
 pub use serve::{AgentError, serve};

@@ -14,7 +14,7 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use crate::changed::Part;
 use crate::desktop::{Desktop, Lost};
-use crate::keyboard::Keyboard;
+use crate::placement::Place;
 
 /// Numbers of ICCCM's WM_STATE.
 const WITHDRAWN: u32 = 0;
@@ -78,11 +78,11 @@ impl Desktop {
             Event::ConfigureNotify(e) => self.configured(e, sequence)?,
             Event::PropertyNotify(e) => self.property_changed(e)?,
             Event::ClientMessage(e) => self.client_message(e),
-            Event::MappingNotify(_) => self.keyboard = Keyboard::read(&self.conn)?,
+            Event::MappingNotify(_) => self.keyboard.read_again(&self.conn)?,
             Event::DamageNotify(e) => {
                 if let Some(guest) = self.guests.get_mut(&e.drawable) {
                     // Damage is counted from inside the border, the pixmap from outside.
-                    let border = guest.border as i32;
+                    let border = guest.placement.seen().border as i32;
                     let (x, y) = (i32::from(e.area.x) + border, i32::from(e.area.y) + border);
                     let (width, height) = (e.area.width.into(), e.area.height.into());
                     let part = Part::cut(x, y, width, height, guest.size());
@@ -119,27 +119,36 @@ impl Desktop {
         Ok(())
     }
 
+    /// A client asks for another place: it gets it.
     fn configure_request(&mut self, e: ConfigureRequestEvent) -> Result<(), Lost> {
         let aux = ConfigureWindowAux::from_configure_request(&e)
             .sibling(None)
             .stack_mode(None);
-        self.conn.configure_window(e.window, &aux)?;
-        let Some(guest) = self.guests.get(&e.window) else {
+        let asked = self
+            .conn
+            .configure_window(e.window, &aux)?
+            .sequence_number();
+        let Some(guest) = self.guests.get_mut(&e.window) else {
             return Ok(());
         };
+        let before = guest.placement.latest();
+        let place = before.asked_for(&aux);
+        guest.placement.ask(place, asked);
+        if place != before {
+            return Ok(());
+        }
         // A client that asks for what it has gets no event of the server's about it.
-        let border = guest.border;
         let notify = ConfigureNotifyEvent {
             response_type: CONFIGURE_NOTIFY_EVENT,
             sequence: 0,
             event: e.window,
             window: e.window,
             above_sibling: x11rb::NONE,
-            x: aux.x.unwrap_or(guest.x) as i16,
-            y: aux.y.unwrap_or(guest.y) as i16,
-            width: aux.width.unwrap_or(guest.width - 2 * border) as u16,
-            height: aux.height.unwrap_or(guest.height - 2 * border) as u16,
-            border_width: border as u16,
+            x: place.x as i16,
+            y: place.y as i16,
+            width: place.width as u16,
+            height: place.height as u16,
+            border_width: place.border as u16,
             override_redirect: false,
         };
         let mask = EventMask::STRUCTURE_NOTIFY;
@@ -152,9 +161,7 @@ impl Desktop {
             return Ok(());
         };
         let before = guest.size();
-        if sequence >= guest.configured {
-            guest.place(e.x, e.y, e.width, e.height, e.border_width);
-        }
+        guest.placement.happened(Place::from(&e), sequence);
         if guest.size() != before && guest.drawn.is_some() {
             // The server has given the window another pixmap.
             self.start_drawing(e.window)?;

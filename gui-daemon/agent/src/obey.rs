@@ -3,8 +3,8 @@
 
 use gui_protocol::{FromAgent, FromDaemon, Press, WindowFlags, WireRect};
 use x11rb::protocol::xproto::{
-    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConfigureWindowAux,
-    ConnectionExt as _, EventMask, InputFocus, MOTION_NOTIFY_EVENT, PropMode, StackMode, Window,
+    AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, InputFocus,
+    MOTION_NOTIFY_EVENT, PropMode, StackMode, Window,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
@@ -23,6 +23,11 @@ impl Desktop {
                 self.acknowledged(window);
                 return Ok(());
             }
+            // Whoever saw the press may be gone; the button must not stay down.
+            FromDaemon::Button(press) if !press.down => {
+                self.point(window, press.at)?;
+                return self.pointer.button(&self.conn, press.code, false);
+            }
             _ if !self.guests.contains_key(&window) => return Ok(()),
             _ => {}
         }
@@ -36,7 +41,7 @@ impl Desktop {
             }
             FromDaemon::Button(press) => {
                 self.point(window, press.at)?;
-                self.press_button(press)?;
+                self.pointer.button(&self.conn, press.code, press.down)?;
             }
             FromDaemon::Motion { at, .. } => self.point(window, at)?,
             FromDaemon::Crossing { enter, at, .. } => {
@@ -77,8 +82,9 @@ impl Desktop {
     fn point(&mut self, window: Window, at: (i32, i32)) -> Result<(), Lost> {
         if let Some(guest) = self.guests.get(&window) {
             let on_screen = |at: i32| at.clamp(0, i16::MAX.into()) as i16;
-            let x = on_screen(guest.x.saturating_add(at.0));
-            let y = on_screen(guest.y.saturating_add(at.1));
+            let place = guest.placement.latest();
+            let x = on_screen(place.x.saturating_add(at.0));
+            let y = on_screen(place.y.saturating_add(at.1));
             let now = x11rb::CURRENT_TIME;
             self.conn
                 .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, now, self.root, x, y, 0)?;
@@ -86,19 +92,10 @@ impl Desktop {
         Ok(())
     }
 
-    fn press_button(&self, press: Press) -> Result<(), Lost> {
-        let Ok(button) = u8::try_from(press.code) else {
-            return Ok(());
-        };
-        let kind = if press.down {
-            BUTTON_PRESS_EVENT
-        } else {
-            BUTTON_RELEASE_EVENT
-        };
-        let now = x11rb::CURRENT_TIME;
-        self.conn
-            .xtest_fake_input(kind, button, now, x11rb::NONE, 0, 0, 0)?;
-        Ok(())
+    /// Releases every key and button: nobody is there any more who would.
+    pub(crate) fn let_go(&mut self) -> Result<(), Lost> {
+        self.keyboard.release_all(&self.conn)?;
+        self.pointer.release_all(&self.conn)
     }
 
     /// Brings a window to where the pointer finds it; menus stay above.
@@ -154,13 +151,14 @@ impl Desktop {
         let Some(guest) = self.guests.get_mut(&window) else {
             return Ok(());
         };
-        let inside = |size: u32| size.saturating_sub(2 * guest.border).clamp(1, 0x7fff);
+        let place = guest.placement.latest().within(rect);
         let aux = ConfigureWindowAux::new()
-            .x(rect.x)
-            .y(rect.y)
-            .width(inside(rect.width))
-            .height(inside(rect.height));
-        guest.configured = self.conn.configure_window(window, &aux)?.sequence_number();
+            .x(place.x)
+            .y(place.y)
+            .width(place.width)
+            .height(place.height);
+        let asked = self.conn.configure_window(window, &aux)?.sequence_number();
+        guest.placement.ask(place, asked);
         guest.known = rect;
         self.link.say(window, &FromAgent::Configure(rect));
         Ok(())

@@ -80,11 +80,14 @@ impl From<Lost> for Stop {
 
 fn run(desktop: &mut Desktop) -> Result<std::convert::Infallible, Stop> {
     desktop.adopt()?;
+    // An agent before this one may have been ended in the middle of a word.
+    desktop.let_go()?;
     loop {
         let more = match turn(desktop)? {
             Ok(more) => more,
             Err(error) => {
                 warn!(%error, "waiting for the daemon to come back");
+                desktop.let_go()?;
                 let again = desktop.link.serve_again();
                 again.map_err(|error| Stop::Agent(error.into()))?;
                 desktop.leaving.clear();

@@ -3,6 +3,7 @@
 
 use gui_protocol::{FromDaemon, Press, WindowFlags, WindowId};
 
+use crate::keyboard;
 use crate::placement::Desktop;
 use crate::{Command, Effect, Event, Point, Rect, Windows};
 
@@ -33,15 +34,21 @@ impl Windows {
                     return;
                 };
                 if enter {
-                    effects.push(keymap(keys));
+                    effects.push(keyboard::down(keys));
+                } else {
+                    self.keyboard.pointer_left(window, effects);
                 }
                 let at = shown.to_guest((at.x, at.y));
                 let message = FromDaemon::Crossing { enter, at, state };
                 effects.push(Effect::Guest(window, message));
             }
-            Event::FocusIn { window, keys } => self.focus(window, true, keys, effects),
-            // Keys that are down stay in dom0: the guest sees them released.
-            Event::FocusOut { window } => self.focus(window, false, [0; 32], effects),
+            Event::FocusIn { window, keys } => self.focus_in(window, keys, effects),
+            Event::FocusOut { window } => self.focus_out(window, effects),
+            Event::Keys { window, keys } => {
+                if self.keyboard.has(window) {
+                    effects.push(keyboard::down(keys));
+                }
+            }
             Event::CloseRequested { window } => {
                 if self.table.contains_key(&window) {
                     effects.push(Effect::Guest(window, FromDaemon::Close));
@@ -106,6 +113,9 @@ impl Windows {
     fn key(&mut self, id: WindowId, press: Press, effects: &mut Vec<Effect>) {
         if let Some(window) = self.table.get(&id).filter(|w| w.mapped) {
             let at = window.to_guest(press.at);
+            if press.down {
+                self.keyboard.typed(id);
+            }
             effects.push(Effect::Guest(id, FromDaemon::Key(Press { at, ..press })));
         }
     }
@@ -148,15 +158,37 @@ impl Windows {
         }
     }
 
-    fn focus(&mut self, id: WindowId, gained: bool, keys: [u8; 32], effects: &mut Vec<Effect>) {
+    fn focus_in(&mut self, id: WindowId, keys: [u8; 32], effects: &mut Vec<Effect>) {
         if self.table.get(&id).is_some_and(|w| w.mapped) {
-            effects.push(keymap(keys));
-            effects.push(Effect::Guest(id, FromDaemon::Focus { gained }));
+            self.keyboard.came(id, keys, effects);
+            effects.push(Effect::Guest(id, FromDaemon::Focus { gained: true }));
         }
     }
-}
 
-/// The keys that are down belong to no window.
-fn keymap(keys: [u8; 32]) -> Effect {
-    Effect::Guest(WindowId::SCREEN, FromDaemon::KeymapNotify(keys))
+    fn focus_out(&mut self, id: WindowId, effects: &mut Vec<Effect>) {
+        let had = self.keyboard.has(id);
+        self.keyboard.left(id, effects);
+        if had {
+            effects.push(Effect::Guest(id, FromDaemon::Focus { gained: false }));
+        }
+    }
+
+    /// A window goes from the display: what is released later goes to somebody else, so its
+    /// guest sees everything released now.
+    pub(crate) fn let_go(&mut self, id: WindowId, effects: &mut Vec<Effect>) {
+        self.keyboard.left(id, effects);
+        let Some(window) = self.table.get_mut(&id) else {
+            return;
+        };
+        let held = std::mem::take(&mut window.buttons);
+        for code in BUTTONS.filter(|code| held & (1 << code) != 0) {
+            let press = Press {
+                down: false,
+                at: (0, 0),
+                state: 0,
+                code,
+            };
+            effects.push(Effect::Guest(id, FromDaemon::Button(press)));
+        }
+    }
 }

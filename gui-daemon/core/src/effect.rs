@@ -125,6 +125,9 @@ pub enum Event {
     FocusIn { window: WindowId, keys: [u8; 32] },
     /// The surface lost the keyboard.
     FocusOut { window: WindowId },
+    /// Somebody else had the keys for a while (a window manager that switches windows);
+    /// `keys` are those that are down now.
+    Keys { window: WindowId, keys: [u8; 32] },
     /// The user asked to close it.
     CloseRequested { window: WindowId },
     /// The window manager gave it this state.

@@ -35,6 +35,7 @@ mod display;
 mod effect;
 mod geometry;
 mod hints;
+mod keyboard;
 mod painting;
 mod placement;
 pub mod record;

@@ -10,6 +10,7 @@ use gui_protocol::{
 };
 use thiserror::Error;
 
+use crate::keyboard::Keyboard;
 use crate::placement::Desktop;
 use crate::text::{shown_class, shown_title};
 use crate::window::{Image, Window};
@@ -59,6 +60,7 @@ pub struct Windows {
     pub(crate) desktop: Desktop,
     pub(crate) table: BTreeMap<WindowId, Window>,
     refused: BTreeSet<WindowId>,
+    pub(crate) keyboard: Keyboard,
     pages: usize,
     dropped: u64,
 }
@@ -76,6 +78,7 @@ impl Windows {
             },
             table: BTreeMap::new(),
             refused: BTreeSet::new(),
+            keyboard: Keyboard::default(),
             pages: 0,
             dropped: 0,
         }
@@ -175,6 +178,7 @@ impl Windows {
             effects.push(Effect::Display(Command::Destroy { window: id }));
         }
         self.refused.clear();
+        self.keyboard = Keyboard::default();
         self.pages = 0;
     }
 
@@ -248,6 +252,7 @@ impl Windows {
     }
 
     fn destroy(&mut self, id: WindowId, effects: &mut Vec<Effect>) {
+        self.let_go(id, effects);
         self.release(id, effects);
         self.table.remove(&id);
         effects.push(Effect::Display(Command::Destroy { window: id }));
@@ -299,8 +304,8 @@ impl Windows {
             return;
         };
         window.mapped = false;
-        window.buttons = 0;
         effects.push(Effect::Display(Command::Unmap { window: id }));
+        self.let_go(id, effects);
         if id != WindowId::SCREEN {
             self.release(id, effects);
         }

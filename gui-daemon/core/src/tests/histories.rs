@@ -2,11 +2,10 @@
 //! Random histories: whatever guest and display do in whatever order, the invariants
 //! hold after each step.
 
-use gui_protocol::{Press, Title, WindowFlags};
+use gui_protocol::{Title, WindowFlags};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Point;
 
 /// Few ids, so that operations meet.
 const IDS: std::ops::Range<u32> = 0..4;
@@ -66,7 +65,10 @@ fn event() -> impl Strategy<Value = Event> {
             press: Press { down, at: (x.clamp(-9, 3000), 9), state: 0, code },
         }),
         1 => (window(), -9..3000i32).prop_map(|(window, x)| Event::Motion { window, at: Point { x, y: 4 }, state: 0 }),
+        2 => IDS.prop_map(focus_in),
         1 => window().prop_map(|window| Event::FocusOut { window }),
+        1 => IDS.prop_map(leave),
+        2 => (IDS, 8..12u32, any::<bool>()).prop_map(|(window, code, down)| key(window, code, down)),
     ]
 }
 

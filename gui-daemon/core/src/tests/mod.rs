@@ -6,10 +6,10 @@ mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gui_protocol::{Dump, FromAgent, FromDaemon, Version, WindowId, WireRect};
+use gui_protocol::{Dump, FromAgent, FromDaemon, Press, Version, WindowId, WireRect};
 
 use crate::record::{Record, Surface};
-use crate::{Command, Effect, Event, Limits, Misconduct, Rect, Windows};
+use crate::{Command, Effect, Event, Limits, Misconduct, Point, Rect, Windows};
 
 const SCREEN: Rect = Rect {
     x: 0,
@@ -33,6 +33,15 @@ struct Desk {
     moved: BTreeSet<WindowId>,
     /// What the guest last said of each window's geometry.
     said: BTreeMap<WindowId, Rect>,
+    /// What is pressed in the guest.
+    held: BTreeSet<Pressed>,
+}
+
+/// A key or a button that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pressed {
+    Key(u32),
+    Button(u32),
 }
 
 impl Desk {
@@ -47,6 +56,7 @@ impl Desk {
             told: Vec::new(),
             moved: BTreeSet::new(),
             said: BTreeMap::new(),
+            held: BTreeSet::new(),
         };
         desk.display(Event::WorkArea {
             screen: SCREEN,
@@ -68,8 +78,33 @@ impl Desk {
                         self.moved.remove(&window);
                     }
                 }
-                Effect::Guest(window, message) => self.told.push((window, message)),
+                Effect::Guest(window, message) => {
+                    self.feel(&message);
+                    self.told.push((window, message));
+                }
             }
+        }
+    }
+
+    /// What a guest makes of keys and buttons.
+    fn feel(&mut self, message: &FromDaemon) {
+        let (press, pressed) = match message {
+            FromDaemon::Key(press) => (press, Pressed::Key(press.code)),
+            FromDaemon::Button(press) => (press, Pressed::Button(press.code)),
+            FromDaemon::KeymapNotify(keys) => {
+                let is_down = |key: u32| keys[key as usize / 8] & (1 << (key % 8)) != 0;
+                let stays = |pressed: &Pressed| match pressed {
+                    Pressed::Key(key) => is_down(*key),
+                    Pressed::Button(_) => true,
+                };
+                return self.held.retain(stays);
+            }
+            _ => return,
+        };
+        if press.down {
+            self.held.insert(pressed);
+        } else {
+            self.held.remove(&pressed);
         }
     }
 
@@ -140,6 +175,22 @@ impl Desk {
             .collect()
     }
 
+    /// The guest holds only what the user presses over a window of the guest's that is shown.
+    fn verify_held(&self) {
+        let shown = || self.windows.table.values().filter(|window| window.mapped);
+        for pressed in &self.held {
+            let is_known = match pressed {
+                Pressed::Key(_) => shown().any(|window| self.windows.keyboard.reaches(window.id)),
+                Pressed::Button(code) => shown().any(|window| window.buttons & (1 << code) != 0),
+            };
+            assert!(
+                is_known,
+                "{pressed:?} stays pressed: {:?}",
+                self.windows.keyboard
+            );
+        }
+    }
+
     /// What must hold whenever nothing is under way.
     fn verify_invariants(&self, limits: &Limits) {
         let windows = &self.windows;
@@ -147,6 +198,7 @@ impl Desk {
         assert_eq!(pages, windows.pages());
         assert!(pages <= limits.pages && windows.len() <= limits.windows);
         assert_eq!(self.record.surfaces.len(), windows.len());
+        self.verify_held();
         for (id, window) in &windows.table {
             let surface = &self.record.surfaces[id];
             assert_eq!(surface.rect, window.placed.surface);
@@ -169,6 +221,46 @@ impl Desk {
                 assert!(!seen || desktop.work.contains(surface.rect), "{surface:?}");
             }
         }
+    }
+}
+
+fn press(down: bool, code: u32) -> Press {
+    Press {
+        down,
+        at: (50, 50),
+        state: 0,
+        code,
+    }
+}
+
+fn key(window: u32, code: u32, down: bool) -> Event {
+    Event::Key {
+        window: WindowId(window),
+        press: press(down, code),
+    }
+}
+
+fn button(window: u32, code: u32, down: bool) -> Event {
+    Event::Button {
+        window: WindowId(window),
+        press: press(down, code),
+    }
+}
+
+fn focus_in(window: u32) -> Event {
+    Event::FocusIn {
+        window: WindowId(window),
+        keys: [0; 32],
+    }
+}
+
+fn leave(window: u32) -> Event {
+    Event::Crossing {
+        window: WindowId(window),
+        enter: false,
+        at: Point { x: 0, y: 0 },
+        state: 0,
+        keys: [0; 32],
     }
 }
 

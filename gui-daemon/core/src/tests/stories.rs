@@ -406,6 +406,51 @@ fn a_key_held_while_the_focus_leaves_is_released_in_the_guest() {
 }
 
 #[test]
+fn keys_and_buttons_held_while_their_window_goes_are_released_in_the_guest() {
+    for last in [FromAgent::Unmap, FromAgent::Destroy] {
+        let mut desk = Desk::new();
+        desk.shown(1, at(40, 40, 100, 100), false);
+        desk.display(focus_in(1));
+        desk.display(key(1, 38, true));
+        desk.display(button(1, 3, true));
+        assert_eq!(desk.held.len(), 2);
+        desk.guest(1, last);
+        assert!(desk.held.is_empty(), "{:?}", desk.held);
+        // The display is late with its own word on it.
+        desk.told();
+        desk.display(Event::FocusOut {
+            window: WindowId(1),
+        });
+        assert_eq!(desk.told(), []);
+    }
+}
+
+#[test]
+fn without_a_focus_keys_are_released_when_the_pointer_leaves() {
+    let mut desk = Desk::new();
+    desk.shown(1, at(40, 40, 100, 100), false);
+    desk.display(key(1, 38, true));
+    desk.display(leave(1));
+    assert!(desk.held.is_empty());
+    // With one the pointer may go where it likes.
+    desk.display(focus_in(1));
+    desk.display(key(1, 38, true));
+    desk.display(leave(1));
+    assert_eq!(desk.held.len(), 1);
+}
+
+#[test]
+fn a_key_released_while_a_window_manager_had_the_keys_is_released_in_the_guest() {
+    let mut desk = Desk::new();
+    desk.shown(1, at(40, 40, 100, 100), false);
+    desk.display(focus_in(1));
+    desk.display(key(1, 64, true));
+    let (window, keys) = (WindowId(1), [0; 32]);
+    desk.display(Event::Keys { window, keys });
+    assert!(desk.held.is_empty());
+}
+
+#[test]
 fn a_window_without_an_image_shows_its_part_of_the_whole_screen() {
     let mut desk = Desk::new();
     desk.shown(0, at(0, 0, 800, 600), false);

@@ -20,6 +20,8 @@ const SENT: u8 = 0x80;
 #[derive(Debug)]
 pub(super) enum Crossed {
     Focus(WindowId),
+    /// It had been there all the time, but the keys had gone to somebody else.
+    Back(WindowId),
     Pointer {
         window: WindowId,
         at: Point,
@@ -97,6 +99,10 @@ impl X11 {
             }
             XEvent::FocusIn(e) if is_real_focus(e.mode, e.detail) => {
                 self.crossed = self.windows.get(&e.event).copied().map(Crossed::Focus);
+                None
+            }
+            XEvent::FocusIn(e) if e.mode == NotifyMode::UNGRAB => {
+                self.crossed = self.windows.get(&e.event).copied().map(Crossed::Back);
                 None
             }
             XEvent::FocusOut(e) if is_real_focus(e.mode, e.detail) => {
@@ -259,6 +265,7 @@ fn point(x: i16, y: i16) -> Point {
 fn arrived(crossed: Crossed, keys: [u8; 32]) -> Event {
     match crossed {
         Crossed::Focus(window) => Event::FocusIn { window, keys },
+        Crossed::Back(window) => Event::Keys { window, keys },
         Crossed::Pointer { window, at, state } => Event::Crossing {
             window,
             enter: true,

@@ -7,5 +7,7 @@
 mod dom0;
 mod guest;
 mod hostile;
+mod keys;
+mod places;
 mod terminal;
 mod xserver;
