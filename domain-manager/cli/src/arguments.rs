@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bulkhead_types::{DomainName, Label};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::policy::arguments::PolicyCommand;
+
 /// Run each part of your life in a domain of its own
 #[derive(Debug, Parser)]
 #[command(name = "bulkhead", version, max_term_width = 100)]
@@ -63,7 +65,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TemplateCommand,
     },
-    /// Ask what policy says
+    /// Ask what policy says, check it, and compare policies
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
@@ -239,37 +241,6 @@ pub struct Install {
     /// The colour of its frames
     #[arg(long)]
     pub label: Option<Label>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PolicyCommand {
-    /// Say what becomes of a call, and why
-    Explain(Explain),
-    /// Say what is wrong with the policy
-    Check(Check),
-}
-
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// The domain that calls
-    pub source: String,
-    /// The domain that is called, as the caller names it: a name, @dispvm, @default …
-    pub target: String,
-    /// The service, with `+ARGUMENT` if it has one
-    pub service: String,
-    /// A policy directory instead of the system's; several, highest priority first
-    #[arg(long = "policy", value_name = "DIR")]
-    pub directories: Vec<PathBuf>,
-    /// A file with the system information instead of what the domain manager says
-    #[arg(long, value_name = "FILE")]
-    pub system: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Check {
-    /// A policy directory instead of the system's; several, highest priority first
-    #[arg(long = "policy", value_name = "DIR")]
-    pub directories: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

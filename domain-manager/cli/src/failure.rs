@@ -47,6 +47,15 @@ impl Failure {
         self
     }
 
+    /// With a second way out beside the one that is hinted at.
+    pub fn or(mut self, other: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(hint) => format!("{hint}; {other}"),
+            None => other.to_owned(),
+        });
+        self
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code

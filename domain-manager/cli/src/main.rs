@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command, DomainCommand, LabelCommand, PolicyCommand, TemplateCommand};
+use arguments::{Arguments, Command, DomainCommand, LabelCommand, TemplateCommand};
 use client::Client;
 use failure::Failure;
 
@@ -81,10 +81,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Template { command } => match command {
             TemplateCommand::Install(install) => template::install(&client, &install)?,
         },
-        Command::Policy { command } => match command {
-            PolicyCommand::Explain(explain) => policy::explain(&client, &explain, json)?,
-            PolicyCommand::Check(check) => return policy::check(&client, &check, json),
-        },
+        Command::Policy { command } => return policy::run(&client, &command, json),
         Command::Label {
             command: LabelCommand::List,
         } => list::labels(json)?,

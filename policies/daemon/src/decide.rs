@@ -10,13 +10,15 @@ use bulkhead_types::Service;
 
 use crate::ledger::Record;
 use crate::time::rfc3339;
-use crate::wire::{self, Question};
+use crate::wire::{self, ANSWER_MAX, Question};
 
 /// What becomes of a call, with what the ledger and the log say of it.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Decision {
     outcome: Result<Grant, Refusal>,
+    /// The remote domain that the caller spoke for.
+    spoken_for: Option<DomainRef>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ impl Decision {
         let reason = reason.into();
         Self {
             outcome: Err(Refusal { reason, rule: None }),
+            spoken_for: None,
         }
     }
 
@@ -42,7 +45,7 @@ impl Decision {
     /// The bytes to answer with.
     pub fn answer(&self) -> Vec<u8> {
         match &self.outcome {
-            Ok(grant) => wire::allow(grant),
+            Ok(grant) => wire::allow(grant, self.spoken_for.as_ref()),
             Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref()),
         }
     }
@@ -78,6 +81,7 @@ impl From<Reason> for Decision {
                 reason: reason.denial().to_string(),
                 rule: reason.rule().map(|rule| rule.location.to_string()),
             }),
+            spoken_for: None,
         }
     }
 }
@@ -90,22 +94,31 @@ pub fn decide(policy: &Policy, system: Option<&System>, question: &Question) -> 
     let Some(system) = system else {
         return Decision::refused("the domain manager is not running");
     };
-    if !question.requested_source.is_empty() {
-        return Decision::refused("calls on behalf of remote domains are not carried");
-    }
-    let call = match read(question) {
+    let call = match read(question, system) {
         Ok(call) => call,
         Err(reason) => return Decision::refused(reason),
     };
+    let spoken_for = Some(call.source.clone()).filter(|_| !question.requested_source.is_empty());
+    let allowed = |grant: Grant| {
+        let answer = wire::allow(&grant, spoken_for.as_ref());
+        match answer.len() {
+            // Only what is said to a relay can be that long.
+            ANSWER_MAX.. => Decision::refused("the call is too long for a remote domain"),
+            _ => Decision {
+                outcome: Ok(grant),
+                spoken_for: spoken_for.clone(),
+            },
+        }
+    };
     match policy.evaluate(system, &call) {
-        Verdict::Allow(grant) => Decision { outcome: Ok(grant) },
+        Verdict::Allow(grant) => allowed(grant),
         Verdict::Deny(reason) => reason.into(),
         Verdict::Ask(asked) if question.assume_yes_for_ask => {
             let Some(choice) = as_choice(asked.requested(), &call.source, system) else {
                 return asked.unanswerable().into();
             };
-            match asked.agreed(&choice) {
-                Ok(grant) => Decision { outcome: Ok(grant) },
+            match asked.agreed(&choice, system) {
+                Ok(grant) => allowed(grant),
                 Err(reason) => reason.into(),
             }
         }
@@ -113,9 +126,16 @@ pub fn decide(policy: &Policy, system: Option<&System>, question: &Question) -> 
     }
 }
 
-fn read(question: &Question) -> Result<Call, String> {
+fn read(question: &Question, system: &System) -> Result<Call, String> {
+    let mut source = DomainRef::parse(&question.source).map_err(|e| e.to_string())?;
+    if !question.requested_source.is_empty() {
+        let remote = DomainRef::parse(&question.requested_source).map_err(|e| e.to_string())?;
+        let may = system.may_speak_for(&source, &remote);
+        may.map_err(|denial| denial.to_string())?;
+        source = remote;
+    }
     Ok(Call {
-        source: DomainRef::parse(&question.source).map_err(|e| e.to_string())?,
+        source,
         service: Service::parse(&question.service_and_arg).map_err(|e| e.to_string())?,
         target: Requested::parse(&question.intended_target).map_err(|e| e.to_string())?,
     })

@@ -60,6 +60,18 @@ impl Directory {
 /// may not be, a file that cannot be read or is not UTF-8, and every error in a text. All of
 /// it is reported at once.
 pub fn load_policy(directories: &[Directory]) -> Result<Policy, Rejected> {
+    load_policy_beside(directories, old_directory(directories).as_deref())
+}
+
+/// As [`load_policy`], with the directory that `!compat-4.0` reads older files from.
+///
+/// # Errors
+///
+/// As [`load_policy`].
+pub fn load_policy_beside(
+    directories: &[Directory],
+    old: Option<&Path>,
+) -> Result<Policy, Rejected> {
     let mut problems = Vec::new();
     let mut chosen: BTreeMap<String, &Path> = BTreeMap::new();
     for directory in directories {
@@ -107,7 +119,7 @@ pub fn load_policy(directories: &[Directory]) -> Result<Policy, Rejected> {
             }
         }
     }
-    let loaded = Policy::load(&files, &Disk);
+    let loaded = Policy::load(&files, &Disk { old });
     if problems.is_empty() {
         return loaded;
     }
@@ -122,16 +134,29 @@ pub fn load_policy(directories: &[Directory]) -> Result<Policy, Rejected> {
     })
 }
 
-/// Includes from the disk.
-struct Disk;
+/// Where older files lie: for `…/etc/qubes/policy.d`, as for `…/etc/bulkhead/policy.d`, in
+/// `…/etc/qubes-rpc/policy`. The last directory counts, which is that of the configuration.
+fn old_directory(directories: &[Directory]) -> Option<PathBuf> {
+    let configuration = directories.last()?.path.parent()?.parent()?;
+    Some(configuration.join("qubes-rpc/policy"))
+}
 
-impl Includes for Disk {
+/// Includes from the disk.
+struct Disk<'a> {
+    old: Option<&'a Path>,
+}
+
+impl Includes for Disk<'_> {
     fn read(&self, path: &str) -> Result<String, Unreadable> {
         read(Path::new(path))
     }
 
     fn list(&self, directory: &str) -> Result<Vec<String>, Unreadable> {
         list(Path::new(directory)).map_err(unreadable)
+    }
+
+    fn old_directory(&self) -> Option<String> {
+        Some(self.old?.to_string_lossy().into_owned())
     }
 }
 

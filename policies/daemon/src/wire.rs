@@ -6,7 +6,7 @@
 //! carries `reason=`, a line for people, and, where a rule decided, any answer carries
 //! `rule=FILE:LINE`; readers that do not know them skip them.
 
-use bulkhead_policy::Grant;
+use bulkhead_policy::{DomainRef, Grant};
 use bulkhead_types::SERVICE_DESCRIPTOR_MAX;
 use thiserror::Error;
 
@@ -129,21 +129,39 @@ impl Question {
     }
 }
 
-/// The bytes of the answer to an allowed call.
-pub fn allow(grant: &Grant) -> Vec<u8> {
+/// The bytes of the answer to an allowed call. `spoken_for` is the remote domain on whose
+/// behalf the caller asked.
+///
+/// A call to another machine goes to its relay, as a call of the service that carries it
+/// (specification of qrexec, 2.7).
+pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>) -> Vec<u8> {
     let user = grant.user().unwrap_or("DEFAULT");
     let autostart = if grant.autostart() { "True" } else { "False" };
-    let mut text = format!(
-        "user={user}\nresult=allow\ntarget={}\n",
-        grant.destination()
-    );
-    if let Some(uuid) = grant.destination().uuid_text() {
+    let (target, uuid) = match grant.relay() {
+        Some(relay) => {
+            let uuid = relay.domain.uuid.as_ref();
+            let uuid = uuid.map(|uuid| format!("uuid:{uuid}"));
+            (relay.domain.name.to_string(), uuid)
+        }
+        None => (
+            grant.destination().to_string(),
+            grant.destination().uuid_text(),
+        ),
+    };
+    let mut text = format!("user={user}\nresult=allow\ntarget={target}\n");
+    if let Some(uuid) = uuid {
         text.push_str(&format!("target_uuid={uuid}\n"));
     }
     let requested = grant.requested();
     text.push_str(&format!(
         "autostart={autostart}\nrequested_target={requested}\n"
     ));
+    if let Some(relay) = grant.relay() {
+        text.push_str(&format!("service={}\n", relay.service));
+    }
+    if let Some(remote) = spoken_for {
+        text.push_str(&format!("policy_source={remote}\n"));
+    }
     push_rule(&mut text, Some(&grant.rule().location.to_string()));
     text.into_bytes()
 }

@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The targets that `ask` offers (specification of qrexec, 2.6).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bulkhead_types::Service;
 
-use crate::pattern::{ArgumentPattern, Pattern, Redirect, ServicePattern};
+use crate::pattern::{DomainPattern, Pattern, Redirect};
 use crate::policy::Policy;
 use crate::rule::{Action, Rule};
 use crate::system::{Domain, System};
-use crate::target::{Caller, Destination, has_tag, named};
+use crate::target::{Caller, Destination, Target, has_tag, named};
 
-/// Whether the service and argument fields mean this service.
-pub(crate) fn is_about(rule: &Rule, service: &Service, argument: &str) -> bool {
-    is_service(rule, service)
-        && match &rule.argument {
-            ArgumentPattern::Any => true,
-            ArgumentPattern::Exactly(only) => **only == *argument,
-        }
-}
-
-pub(crate) fn is_service(rule: &Rule, service: &Service) -> bool {
-    match &rule.service {
-        ServicePattern::Any => true,
-        ServicePattern::Named(name) => **name == *service.name().as_str(),
-    }
-}
-
-/// Everything some rule would let the caller reach with this service.
+/// Everything some rule would let the caller reach with this service, sorted by text.
 ///
 /// Rules are gone through from the last to the first, so that an earlier one overrules.
 pub(crate) fn gather(
@@ -38,87 +19,151 @@ pub(crate) fn gather(
     system: &System,
 ) -> Vec<Destination> {
     let argument = service.policy_argument();
-    // Keyed by text: unique, and in the order in which people are shown them.
-    let mut choices: BTreeMap<String, Destination> = BTreeMap::new();
-    let relevant =
-        |rule: &&Arc<Rule>| is_about(rule, service, &argument) && caller.matches(&rule.source);
-    for rule in policy.rules.iter().rev().filter(relevant) {
-        for choice in expand(rule, caller, system) {
-            match &rule.action {
-                Action::Deny { .. } => choices.remove(&choice.to_string()),
-                _ => choices.insert(choice.to_string(), choice),
-            };
+    let mut choices = Choices::none(caller, system);
+    for number in policy.index.about(service).into_iter().rev() {
+        let rule = &policy.rules[number as usize];
+        if rule.is_service(service) && rule.is_argument(&argument) && caller.matches(&rule.source) {
+            choices.apply(rule);
         }
     }
-    let offered = |choice: &Destination| match choice {
-        Destination::Dom0 => !caller.dom0,
-        Destination::Domain(domain) => !domain.internal && !caller.is(&domain.name),
-        Destination::Disposable(template) => !template.internal,
-    };
-    choices.into_values().filter(offered).collect()
+    choices.offered()
 }
 
-/// The destinations that a rule's `target=`, or else its target field, stands for.
-///
-/// `@dispvm` and `@dispvm:` of the caller's own default are one destination here.
-fn expand(rule: &Rule, caller: &Caller<'_>, system: &System) -> Vec<Destination> {
-    if let Some(redirect) = rule.action.redirect() {
-        return match redirect {
-            Redirect::AdminVm => vec![Destination::Dom0],
-            other => {
-                let found = Destination::of_redirect(other, caller, system);
-                found.ok().flatten().into_iter().collect()
-            }
+/// Which targets are in, for each that there can be.
+struct Choices<'a> {
+    caller: &'a Caller<'a>,
+    system: &'a System,
+    dom0: bool,
+    /// The word `@dispvm`, which becomes a disposable of the caller's own default at the end.
+    own: bool,
+    /// In the order of the system's domains.
+    domains: Vec<bool>,
+    disposables: Vec<bool>,
+}
+
+impl<'a> Choices<'a> {
+    fn none(caller: &'a Caller<'a>, system: &'a System) -> Self {
+        Self {
+            caller,
+            system,
+            dom0: false,
+            own: false,
+            domains: vec![false; system.len()],
+            disposables: vec![false; system.len()],
+        }
+    }
+
+    /// Takes in, or out, what a rule's `target=`, or else its target field, stands for.
+    fn apply(&mut self, rule: &Rule) {
+        let into = !matches!(rule.action, Action::Deny { .. });
+        match rule.action.redirect() {
+            None => self.apply_pattern(&rule.target, into),
+            Some(Redirect::AdminVm) => self.dom0 = into,
+            Some(Redirect::DispVm) => self.own = into,
+            Some(Redirect::Domain(domain)) => self.apply_domain(domain, into),
+            Some(Redirect::DispVmOf(template)) => self.apply_disposable(template, into),
+        }
+    }
+
+    fn apply_pattern(&mut self, pattern: &Pattern, into: bool) {
+        // A deny of the caller's own template is one of `@dispvm` as well: as a call, that
+        // word would meet the same rule.
+        let means_own = match into {
+            true => matches!(pattern, Pattern::Any | Pattern::AnyVm | Pattern::DispVm),
+            false => Target::DispVm.matches(pattern, self.caller, self.system),
         };
-    }
-    let domains = |wanted: &dyn Fn(&Domain) -> bool| -> Vec<Destination> {
-        let found = system.domains().into_iter().filter(|d| wanted(d));
-        found.map(as_destination).collect()
-    };
-    let disposables = |wanted: &dyn Fn(&Domain) -> bool| -> Vec<Destination> {
-        let all = system.domains().into_iter();
-        let found = all.filter(|d| d.template_for_dispvms && wanted(d));
-        found.cloned().map(Destination::Disposable).collect()
-    };
-    let own = || {
-        caller
-            .disposable(system)
-            .cloned()
-            .map(Destination::Disposable)
-    };
-    match &rule.target {
-        Pattern::Any => {
-            let mut all = domains(&|_| true);
-            all.push(Destination::Dom0);
-            all.extend(disposables(&|_| true));
-            all
+        if means_own {
+            self.own = into;
         }
-        Pattern::AnyVm => {
-            let mut all = domains(&|d| !d.name.is_dom0());
-            all.extend(disposables(&|_| true));
-            all
+        match pattern {
+            Pattern::Any => {
+                self.dom0 = into;
+                self.domains.fill(into);
+                self.disposables.fill(into);
+            }
+            Pattern::AnyVm => {
+                self.domains.fill(into);
+                self.disposables.fill(into);
+            }
+            Pattern::AdminVm => self.dom0 = into,
+            Pattern::Default | Pattern::DispVm => {}
+            Pattern::Domain(domain) => self.apply_domain(domain, into),
+            Pattern::Tag(tag) => self.apply_group(&|d| has_tag(d, tag), into),
+            Pattern::Type(class) => self.apply_group(&|d| *d.class == **class, into),
+            Pattern::DispVmOf(template) => self.apply_disposable(template, into),
+            Pattern::DispVmTag(tag) => {
+                let domains = self.system.domains().iter();
+                for (domain, choice) in domains.zip(&mut self.disposables) {
+                    if has_tag(domain, tag) {
+                        *choice = into;
+                    }
+                }
+            }
         }
-        Pattern::AdminVm => vec![Destination::Dom0],
-        Pattern::Default => Vec::new(),
-        Pattern::Domain(domain) => named(domain, system)
-            .map(as_destination)
-            .into_iter()
-            .collect(),
-        Pattern::Tag(tag) => domains(&|d| has_tag(d, tag)),
-        Pattern::Type(class) => domains(&|d| *d.class == **class),
-        Pattern::DispVm => own().into_iter().collect(),
-        Pattern::DispVmOf(template) => named(template, system)
-            .filter(|d| d.template_for_dispvms)
-            .map(|d| Destination::Disposable(d.clone()))
-            .into_iter()
-            .collect(),
-        Pattern::DispVmTag(tag) => disposables(&|d| has_tag(d, tag)),
     }
-}
 
-fn as_destination(domain: &Arc<Domain>) -> Destination {
-    match domain.name.is_dom0() {
-        true => Destination::Dom0,
-        false => Destination::Domain(domain.clone()),
+    fn apply_group(&mut self, wanted: &dyn Fn(&Domain) -> bool, into: bool) {
+        let domains = self.system.domains().iter();
+        for (domain, choice) in domains.zip(&mut self.domains) {
+            if wanted(domain) {
+                match domain.name.is_dom0() {
+                    true => self.dom0 = into,
+                    false => *choice = into,
+                }
+            }
+        }
+    }
+
+    fn apply_domain(&mut self, pattern: &DomainPattern, into: bool) {
+        let found = named(pattern, self.system);
+        if let Some(at) = found.and_then(|domain| self.system.position(&domain.name)) {
+            self.domains[at] = into;
+        }
+    }
+
+    fn apply_disposable(&mut self, pattern: &DomainPattern, into: bool) {
+        let found = named(pattern, self.system);
+        if let Some(at) = found.and_then(|domain| self.system.position(&domain.name)) {
+            self.disposables[at] = into;
+        }
+    }
+
+    /// The targets that are in, without the caller and what is kept out of lists.
+    fn offered(mut self) -> Vec<Destination> {
+        let domains = || self.system.domains().iter();
+        for (domain, choice) in domains().zip(&mut self.disposables) {
+            *choice &= domain.template_for_dispvms;
+        }
+        let own = self.caller.disposable(self.system).filter(|_| self.own);
+        if let Some(at) = own.and_then(|template| self.system.position(&template.name)) {
+            self.disposables[at] = true;
+        }
+        let disposables = domains().zip(&self.disposables);
+        let disposables = disposables.filter(|(d, into)| **into && !d.internal);
+        let mut all: Vec<_> = disposables
+            .map(|(template, _)| Destination::Disposable(template.clone()))
+            .collect();
+        let is_dom0 = |domain: &Domain| domain.name.is_dom0();
+        let plain = domains()
+            .zip(&self.domains)
+            .filter(|(d, into)| **into && !is_dom0(d) && !d.internal && !self.caller.is(&d.name));
+        let plain = plain.map(|(domain, _)| domain);
+        if !self.dom0 || self.caller.dom0 {
+            all.extend(plain.cloned().map(Destination::Domain));
+            return all;
+        }
+        // Dom0 has its place in the order of names, whether the system knows it or not.
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for domain in plain {
+            let list = match domain.name.as_str() < bulkhead_types::DomainName::DOM0 {
+                true => &mut before,
+                false => &mut after,
+            };
+            list.push(Destination::Domain(domain.clone()));
+        }
+        all.append(&mut before);
+        all.push(Destination::Dom0);
+        all.append(&mut after);
+        all
     }
 }

@@ -29,6 +29,23 @@ impl FileKind {
     }
 }
 
+/// What a file in the directory of older files is about: its service, and its argument with the
+/// `+` if it has one. `None` for a file that is not meant for us (specification of qrexec, 2.2).
+pub(crate) fn old_file(name: &str) -> Option<(&str, Option<&str>)> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+');
+    let left_over = [".rpmsave", ".rpmnew", ".swp"];
+    if name.starts_with('.')
+        || left_over.iter().any(|ending| name.ends_with(ending))
+        || !name.bytes().all(legal)
+    {
+        return None;
+    }
+    Some(match name.find('+') {
+        Some(plus) => (&name[..plus], Some(&name[plus..])),
+        None => (name, None),
+    })
+}
+
 /// A file of a policy directory, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyFile {
@@ -58,6 +75,11 @@ pub trait Includes {
 
     /// The base names in a directory, in any order.
     fn list(&self, directory: &str) -> Result<Vec<String>, Unreadable>;
+
+    /// The directory of older files that `!compat-4.0` brings in, if there can be one.
+    fn old_directory(&self) -> Option<String> {
+        None
+    }
 }
 
 /// For policies that stand alone: nothing can be included.
@@ -95,5 +117,22 @@ mod tests {
         assert_eq!(FileKind::of("README"), FileKind::Ignored);
         assert_eq!(FileKind::of("30-User.policy"), FileKind::BadName);
         assert_eq!(FileKind::of("my rules.policy"), FileKind::BadName);
+    }
+
+    #[test]
+    fn an_older_file_is_named_after_its_service() {
+        assert_eq!(old_file("a.B"), Some(("a.B", None)));
+        assert_eq!(old_file("a.B+c+d"), Some(("a.B", Some("+c+d"))));
+        assert_eq!(old_file("a.B+"), Some(("a.B", Some("+"))));
+        for ignored in [
+            ".a.B",
+            "a.B.rpmsave",
+            "a.B.rpmnew",
+            "a.B.swp",
+            "a B",
+            "a.B~",
+        ] {
+            assert_eq!(old_file(ignored), None, "{ignored}");
+        }
     }
 }

@@ -92,6 +92,8 @@ const ANY: u32 = 0;
 pub(crate) struct Index {
     texts: Map<Box<str>, u32>,
     calls: Map<(u32, u32), Sources>,
+    /// All rules that name a service, in their order; under [`ANY`] those for every one.
+    by_service: Map<u32, Vec<u32>>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +130,7 @@ impl Index {
                 self.intern(argument.strip_prefix('+').unwrap_or(argument))
             }
         };
+        self.by_service.entry(service).or_default().push(number);
         let (source, target) = (self.key(&rule.source), self.key(&rule.target));
         // Rules come in order, so whoever is there already is the first.
         let sources = self.calls.entry((service, argument));
@@ -170,6 +173,16 @@ impl Index {
             }
             Pattern::DispVmTag(text) => Key::with(Kind::DispVmTag, self.intern(text)),
         }
+    }
+
+    /// The numbers of all rules about a service, with whatever argument, in their order.
+    pub(crate) fn about(&self, service: &Service) -> Vec<u32> {
+        let named = self.texts.get(service.name().as_str());
+        let named = named.and_then(|name| self.by_service.get(name));
+        let mut all: Vec<u32> = named.cloned().unwrap_or_default();
+        all.extend(self.by_service.get(&ANY).into_iter().flatten());
+        all.sort_unstable();
+        all
     }
 
     /// The number of the first rule that matches.
@@ -271,8 +284,10 @@ impl Index {
         if let Some(uuid) = &template.uuid {
             self.push(Kind::DispVmOfUuid, uuid.as_str(), keys);
         }
-        for tag in &template.tags {
-            self.push(Kind::DispVmTag, tag, keys);
+        if template.template_for_dispvms {
+            for tag in &template.tags {
+                self.push(Kind::DispVmTag, tag, keys);
+            }
         }
     }
 

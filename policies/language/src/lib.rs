@@ -39,32 +39,53 @@
 //!
 //! # Where this differs from Qubes
 //!
-//! Where the reference breaks down or can be got around, the safe thing is done:
+//! Qubes' own policy files, of the current and of the older form, load unchanged. Held against
+//! the reference over random policies, systems and calls, every difference was one of these.
+//! Each does the safe thing where the reference breaks down or can be got around.
 //!
-//! - files that include each other in a circle are an error that names the circle; the
-//!   reference runs out of stack, and every call fails;
-//! - a caller without a default template for disposables that asks for `@dispvm` does not
-//!   match `@dispvm:NAME`; the reference raises an exception;
+//! Deciding:
+//!
+//! - a caller is compared with the target by identity, not by text: `target=uuid:…` of the
+//!   caller itself, or dom0 calling dom0 by its UUID, is a loop, and denied;
+//! - dom0's three spellings mean the same everywhere: in the reference `@type:` and `@tag:`
+//!   do not match a call to `@adminvm`, and a `deny` of `dom0` or `@type:AdminVM` leaves
+//!   `@adminvm` in the list that `ask` offers, and the other way round;
+//! - a `deny` of `@dispvm:NAME`, where NAME is the caller's default, or of its tag, also takes
+//!   `@dispvm` out of the list of `ask`: both are the same disposable, and the reference
+//!   offers what the rule denies;
 //! - `@dispvm` matches a rule for `@dispvm:uuid:…` as it does one by name; in the reference
 //!   such a `deny` never works;
-//! - a caller is compared with the target by identity, not by text: `target=uuid:…` of the
-//!   caller itself is a loop, and denied;
-//! - `ask` with a `target=` that does not exist is denied; the reference offers it;
-//! - `ask` from an unknown caller is an ordinary refusal; the reference raises an exception;
-//! - a `default_dispvm` that is missing or no template for disposables counts as none;
-//! - a line that holds a lone carriage return or an invisible character is an error: a person
-//!   and the parser would read different rules;
-//! - `!compat-4.0` and calls to or from remote domains are refused with a message.
+//! - a caller without a default template for disposables that asks for `@dispvm` does not
+//!   match `@dispvm:NAME`; the reference raises an exception. A default that does not exist
+//!   counts as none;
+//! - `ask` with a `target=` that does not exist, or that is no template for disposables, is
+//!   denied; the reference offers it, and fails when it is chosen. `target=@dispvm` and
+//!   `target=uuid:…` are offered by name, and `default_target=uuid:…` is found among the names;
+//! - a rule for a disposable of what does not exist adds nothing to the list of `ask`; the
+//!   reference raises an exception;
+//! - `ask` for a caller that does not exist is denied; the reference raises an exception;
+//! - a remote domain is named to its relay by its name, also when the call named it by UUID
+//!   or the rule redirected it. A relay that calls a domain behind itself is a loop.
+//!
+//! Reading:
+//!
+//! - files that include each other in a circle are an error that names the circle; the
+//!   reference runs out of stack, and every call fails. Depth and number of files are bounded;
+//! - a line that holds a lone carriage return, another break that is not a line feed, or an
+//!   invisible character is an error: a person and the parser would read different rules;
+//! - a file named `*.policy` that cannot be read, such as a dangling link, is an error: it may
+//!   hold denials. The reference passes over it;
+//! - `!compat-4.0` without a directory of older files is a warning; in the reference every call
+//!   fails. The denials that it adds after a file carry the place of the directive;
+//! - the directory of run-time replacements may be missing; the reference denies every call.
 //!
 //! A name that no domain can bear is accepted, as in the reference, with a warning.
-//! `@type:AdminVM`, and a tag on dom0, match dom0, as in the reference.
 #![forbid(unsafe_code)]
 
 mod call;
 mod choices;
 mod diagnostic;
 mod expectation;
-mod explain;
 mod files;
 mod index;
 mod parser;
@@ -80,12 +101,12 @@ mod verdict;
 pub use call::{Call, DomainRef, InvalidDomain, InvalidTarget, Requested};
 pub use diagnostic::{Diagnostic, Help, Note, Rejected, Severity};
 pub use expectation::Expectations;
-pub use explain::{Explanation, Field, NearMiss};
 pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable};
 pub use pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};
 pub use policy::Policy;
 pub use rule::{Action, Options, Rule};
 pub use span::{FileId, Location, SourceFile, SourceMap, Span};
+pub use suggest::nearest;
 pub use system::{Domain, System};
-pub use target::{Destination, Target};
-pub use verdict::{Denial, Grant, Question, Reason, Verdict};
+pub use target::{Caller, Destination, Target};
+pub use verdict::{Denial, Grant, Question, Reason, Relay, Verdict};

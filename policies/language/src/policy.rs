@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::call::Call;
 use crate::choices;
 use crate::diagnostic::{Diagnostic, Rejected};
-use crate::explain::Explanation;
 use crate::files::{Includes, NoIncludes, PolicyFile};
 use crate::index::Index;
 use crate::parser;
@@ -14,13 +13,13 @@ use crate::rule::{Action, Options, Rule};
 use crate::span::SourceMap;
 use crate::system::System;
 use crate::target::{Caller, Destination, Target};
-use crate::verdict::{Denial, Grant, Question, Reason, Verdict};
+use crate::verdict::{Denial, Grant, Question, Reason, Relay, Verdict};
 
 /// A complete policy. It never changes; a new one takes its place.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) rules: Vec<Arc<Rule>>,
-    index: Index,
+    pub(crate) index: Index,
     sources: SourceMap,
     warnings: Vec<Diagnostic>,
 }
@@ -101,9 +100,22 @@ impl Policy {
         }
     }
 
-    /// Decides a call and says how that came about.
-    pub fn explain(&self, system: &System, call: &Call) -> Explanation {
-        Explanation::of(self, system, call)
+    /// Where a call may go if the user is asked by a rule without `target=`, sorted by text.
+    pub fn choices(&self, system: &System, call: &Call) -> Vec<Destination> {
+        let caller = Caller::new(&call.source, system);
+        choices::gather(self, &call.service, &caller, system)
+    }
+
+    /// Where a call would go if the first rule to match it said no more than `allow`.
+    ///
+    /// # Errors
+    ///
+    /// Why not even that would let it through.
+    pub fn if_allowed(system: &System, call: &Call) -> Result<Destination, Denial> {
+        let caller = Caller::new(&call.source, system);
+        let target = Target::of(&call.target, system).map_err(Denial::NoSuchTemplate)?;
+        let options = Options::default();
+        resolve(&options, call, &caller, &target, system).map(|(destination, _)| destination)
     }
 
     fn apply(
@@ -116,14 +128,18 @@ impl Policy {
     ) -> Verdict {
         match &rule.action {
             Action::Deny { .. } => deny(Denial::Rule, Some(rule)),
-            Action::Allow(options) => match resolve(options, caller, &target, system) {
-                Ok(destination) => Verdict::Allow(Grant {
+            Action::Allow(options) => match resolve(options, call, caller, &target, system) {
+                Ok((destination, relay)) => Verdict::Allow(Grant {
                     rule: rule.clone(),
                     destination,
                     requested: target,
+                    relay,
                 }),
                 Err(denial) => deny(denial, Some(rule)),
             },
+            Action::Ask { .. } if caller.domain.is_none() && !caller.dom0 => {
+                deny(Denial::UnknownCaller(call.source.to_string()), Some(rule))
+            }
             Action::Ask {
                 options,
                 default_target,
@@ -151,6 +167,7 @@ impl Policy {
                     rule: rule.clone(),
                     source: caller.reference.clone(),
                     caller: caller.domain.cloned(),
+                    service: call.service.clone(),
                     requested: target,
                     choices,
                     default,
@@ -170,10 +187,11 @@ fn deny(denial: Denial, rule: Option<&Arc<Rule>>) -> Verdict {
 /// Where an allowed call goes (specification of qrexec, 2.5).
 fn resolve(
     options: &Options,
+    call: &Call,
     caller: &Caller<'_>,
     target: &Target,
     system: &System,
-) -> Result<Destination, Denial> {
+) -> Result<(Destination, Option<Relay>), Denial> {
     let destination = match (&options.target, target) {
         (Some(redirect), _) => Destination::of_redirect(redirect, caller, system)
             .map_err(Denial::MissingRedirect)?
@@ -187,16 +205,17 @@ fn resolve(
             Destination::Disposable(template.ok_or(Denial::NoDefaultDisposable)?)
         }
     };
-    match &destination {
-        Destination::Dom0 if caller.dom0 => return Err(Denial::Loopback),
-        Destination::Domain(domain) if caller.is(&domain.name) => return Err(Denial::Loopback),
-        Destination::Domain(domain) if domain.class == "RemoteVM" => {
-            return Err(Denial::Remote(domain.name.to_string()));
-        }
-        _ => {}
-    }
+    let loops = match &destination {
+        Destination::Dom0 => caller.dom0,
+        Destination::Domain(domain) => caller.is(&domain.name),
+        Destination::Disposable(_) => false,
+    };
     started(&destination, options)?;
-    Ok(destination)
+    let relay = Relay::to(&destination, &call.service, system)?;
+    if loops || relay.as_ref().is_some_and(|r| caller.is(&r.domain.name)) {
+        return Err(Denial::Loopback);
+    }
+    Ok((destination, relay))
 }
 
 /// Holds `autostart=no` against a destination.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use bulkhead_types::Service;
+
 use crate::pattern::{ArgumentPattern, Pattern, Redirect, ServicePattern};
 use crate::span::{Location, Span};
 
@@ -64,6 +66,24 @@ impl Default for Options {
             user: None,
             autostart: true,
             notify: false,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the service field means this service.
+    pub fn is_service(&self, service: &Service) -> bool {
+        match &self.service {
+            ServicePattern::Any => true,
+            ServicePattern::Named(name) => **name == *service.name().as_str(),
+        }
+    }
+
+    /// Whether the argument field means an argument, given with its `+`.
+    pub fn is_argument(&self, argument: &str) -> bool {
+        match &self.argument {
+            ArgumentPattern::Any => true,
+            ArgumentPattern::Exactly(only) => **only == *argument,
         }
     }
 }

@@ -2,10 +2,7 @@
 //! "Did you mean": the candidate that is nearest to a misspelt word.
 
 /// The candidate that differs least from `word`, if it differs in a third of its letters at most.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let scored = candidates.into_iter().map(|candidate| {
         let (a, b) = (word.to_lowercase(), candidate.to_lowercase());
         // A word that only goes on too long, or stops too early, is near whatever its length.

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bulkhead_types::{DomainName, DomainUuid};
+use bulkhead_types::{DomainName, DomainUuid, InvalidDomainName};
 use serde::Deserialize;
 
 use crate::call::DomainRef;
+use crate::verdict::Denial;
 
 /// One domain, as far as policy cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,47 +53,53 @@ impl Domain {
 
 /// All domains.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(from = "Document")]
+#[serde(try_from = "Document")]
 pub struct System {
-    domains: HashMap<DomainName, Arc<Domain>>,
-    by_uuid: HashMap<DomainUuid, DomainName>,
+    /// Sorted by name.
+    domains: Vec<Arc<Domain>>,
+    by_name: HashMap<DomainName, usize>,
+    by_uuid: HashMap<DomainUuid, usize>,
 }
 
 impl System {
     /// A system of these domains. Of two with one name the later one stays.
     pub fn new(domains: impl IntoIterator<Item = Domain>) -> Self {
-        let mut system = Self::default();
-        for domain in domains {
-            if let Some(uuid) = &domain.uuid {
-                system.by_uuid.insert(uuid.clone(), domain.name.clone());
-            }
-            let name = domain.name.clone();
-            system.domains.insert(name, Arc::new(domain));
+        let named = domains.into_iter().map(|d| (d.name.clone(), Arc::new(d)));
+        let named: BTreeMap<_, _> = named.collect();
+        let domains: Vec<_> = named.into_values().collect();
+        let numbered = || domains.iter().enumerate();
+        let uuid = |(at, domain): (usize, &Arc<Domain>)| Some((domain.uuid.clone()?, at));
+        Self {
+            by_name: numbered().map(|(at, d)| (d.name.clone(), at)).collect(),
+            by_uuid: numbered().filter_map(uuid).collect(),
+            domains,
         }
-        system
     }
 
     /// The domain of a name.
     pub fn get(&self, name: &DomainName) -> Option<&Arc<Domain>> {
-        self.domains.get(name)
+        self.domains.get(self.position(name)?)
+    }
+
+    /// Where a domain stands in [`Self::domains`].
+    pub fn position(&self, name: &DomainName) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     /// The domain that is meant.
     pub fn find(&self, domain: &DomainRef) -> Option<&Arc<Domain>> {
         match domain {
-            DomainRef::Name(name) => self.domains.get(name),
+            DomainRef::Name(name) => self.get(name),
             DomainRef::Uuid(uuid) if uuid.as_str() == DomainUuid::DOM0 => {
-                self.domains.get(&DomainName::dom0())
+                self.get(&DomainName::dom0())
             }
-            DomainRef::Uuid(uuid) => self.domains.get(self.by_uuid.get(uuid)?),
+            DomainRef::Uuid(uuid) => self.domains.get(*self.by_uuid.get(uuid)?),
         }
     }
 
     /// All domains, sorted by name.
-    pub fn domains(&self) -> Vec<&Arc<Domain>> {
-        let mut all: Vec<_> = self.domains.values().collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+    pub fn domains(&self) -> &[Arc<Domain>] {
+        &self.domains
     }
 
     /// How many domains there are, dom0 included.
@@ -104,52 +111,83 @@ impl System {
     pub fn is_empty(&self) -> bool {
         self.domains.is_empty()
     }
+
+    /// Whether `relay` may speak for `remote`: a remote domain that is reached through it.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not, as the refusal of the call (specification of qrexec, 2.7).
+    pub fn may_speak_for(&self, relay: &DomainRef, remote: &DomainRef) -> Result<(), Denial> {
+        let spoken_for = self.find(remote).filter(|d| d.class == REMOTE);
+        let Some(spoken_for) = spoken_for else {
+            return Err(Denial::NotRemote(remote.to_string()));
+        };
+        let via = spoken_for.relayvm.as_ref();
+        match via.and_then(|name| self.get(name)) {
+            Some(via) if self.find(relay).is_some_and(|r| r.name == via.name) => Ok(()),
+            _ => Err(Denial::NotRelay {
+                relay: relay.to_string(),
+                remote: remote.to_string(),
+            }),
+        }
+    }
 }
+
+/// The class of domains that live on another machine.
+pub(crate) const REMOTE: &str = "RemoteVM";
 
 #[derive(Deserialize)]
 struct Document {
-    domains: BTreeMap<DomainName, Entry>,
+    domains: BTreeMap<String, Entry>,
 }
 
+/// Properties that are missing, null or empty count as unset: what a domain lacks makes rules
+/// about it match less, never more.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(rename = "type")]
-    class: String,
+    class: Option<String>,
     uuid: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
+    tags: Option<Vec<String>>,
     template_for_dispvms: Option<bool>,
-    default_dispvm: Option<DomainName>,
+    default_dispvm: Option<String>,
     power_state: Option<String>,
     label: Option<String>,
     icon: Option<String>,
-    guivm: Option<DomainName>,
+    guivm: Option<String>,
     internal: Option<bool>,
-    relayvm: Option<DomainName>,
+    relayvm: Option<String>,
     transport_rpc: Option<String>,
 }
 
-impl From<Document> for System {
-    fn from(document: Document) -> Self {
-        Self::new(document.domains.into_iter().map(|(name, entry)| {
+impl TryFrom<Document> for System {
+    type Error = InvalidDomainName;
+
+    fn try_from(document: Document) -> Result<Self, InvalidDomainName> {
+        // Some writers list each domain a second time under its UUID.
+        let named = document.domains.into_iter();
+        let named = named.filter(|(name, _)| !name.starts_with("uuid:"));
+        let domain = |(name, entry): (String, Entry)| {
+            let name_of = |text: Option<String>| text.and_then(|n| DomainName::parse(&n).ok());
             let uuid = entry.uuid.as_deref();
             let uuid = uuid.map(|text| text.strip_prefix("uuid:").unwrap_or(text));
-            Domain {
-                name,
-                class: entry.class,
+            Ok(Domain {
+                name: DomainName::parse(&name)?,
+                class: entry.class.unwrap_or_default(),
                 uuid: uuid.and_then(|text| DomainUuid::parse(text).ok()),
-                tags: entry.tags,
+                tags: entry.tags.unwrap_or_default(),
                 template_for_dispvms: entry.template_for_dispvms.unwrap_or(false),
-                default_dispvm: entry.default_dispvm,
+                default_dispvm: name_of(entry.default_dispvm),
                 power_state: entry.power_state.unwrap_or_default(),
                 label: entry.label.unwrap_or_default(),
                 icon: entry.icon.unwrap_or_default(),
-                guivm: entry.guivm,
+                guivm: name_of(entry.guivm),
                 internal: entry.internal.unwrap_or(false),
-                relayvm: entry.relayvm,
-                transport_rpc: entry.transport_rpc,
-            }
-        }))
+                relayvm: name_of(entry.relayvm),
+                transport_rpc: entry.transport_rpc.filter(|rpc| !rpc.is_empty()),
+            })
+        };
+        let domains: Result<Vec<_>, _> = named.map(domain).collect();
+        Ok(Self::new(domains?))
     }
 }

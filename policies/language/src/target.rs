@@ -12,7 +12,7 @@ use crate::system::{Domain, System};
 
 /// The caller of a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller<'a> {
+pub struct Caller<'a> {
     /// As the call named it.
     pub reference: &'a DomainRef,
     /// Whether it is dom0.
@@ -22,7 +22,8 @@ pub(crate) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    pub(crate) fn new(reference: &'a DomainRef, system: &'a System) -> Self {
+    /// Holds the caller's name against the system.
+    pub fn new(reference: &'a DomainRef, system: &'a System) -> Self {
         Self {
             reference,
             dom0: reference.is_dom0(),
@@ -30,16 +31,14 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The template of the disposables it asks for, when it has one that can be one.
-    pub(crate) fn disposable<'s>(&self, system: &'s System) -> Option<&'s Arc<Domain>> {
-        let name = self.domain?.default_dispvm.as_ref()?;
-        system
-            .get(name)
-            .filter(|template| template.template_for_dispvms)
+    /// What the disposables it asks for are made from, if that exists. Whether it can serve
+    /// as a template is for the domain manager to see, and to refuse.
+    pub fn disposable<'s>(&self, system: &'s System) -> Option<&'s Arc<Domain>> {
+        system.get(self.domain?.default_dispvm.as_ref()?)
     }
 
     /// Whether a domain is the caller itself.
-    pub(crate) fn is(&self, name: &DomainName) -> bool {
+    pub fn is(&self, name: &DomainName) -> bool {
         match (self.domain, self.reference) {
             (Some(domain), _) => domain.name == *name,
             (None, DomainRef::Name(own)) => own == name,
@@ -48,7 +47,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Whether a rule's source field means it.
-    pub(crate) fn matches(&self, pattern: &Pattern) -> bool {
+    pub fn matches(&self, pattern: &Pattern) -> bool {
         match pattern {
             Pattern::Any => true,
             Pattern::AnyVm => !self.dom0,
@@ -116,7 +115,11 @@ pub enum Target {
 impl Target {
     /// Holds a request against the system. Fails for a disposable of what is no template for
     /// disposables; the text is its name.
-    pub(crate) fn of(requested: &Requested, system: &System) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// The name of what should have been a template.
+    pub fn of(requested: &Requested, system: &System) -> Result<Self, String> {
         let by_uuid = |domain: &DomainRef| matches!(domain, DomainRef::Uuid(_));
         Ok(match requested {
             Requested::Default | Requested::Unknown(_) => Self::Default,
@@ -140,7 +143,7 @@ impl Target {
     }
 
     /// Whether a rule's target field means it, when `caller` asks.
-    pub(crate) fn matches(&self, pattern: &Pattern, caller: &Caller<'_>, system: &System) -> bool {
+    pub fn matches(&self, pattern: &Pattern, caller: &Caller<'_>, system: &System) -> bool {
         match (pattern, self) {
             (Pattern::Any, _) => true,
             (Pattern::AnyVm, target) => *target != Self::AdminVm,
@@ -168,7 +171,9 @@ impl Target {
                 };
                 template.is_some_and(|template| match pattern {
                     Pattern::DispVmOf(pattern) => is_domain(pattern, template),
-                    Pattern::DispVmTag(tag) => has_tag(template, tag),
+                    Pattern::DispVmTag(tag) => {
+                        template.template_for_dispvms && has_tag(template, tag)
+                    }
                     _ => false,
                 })
             }

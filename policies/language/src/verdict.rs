@@ -5,11 +5,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bulkhead_types::DomainName;
+use bulkhead_types::{DomainName, Service};
 
 use crate::call::DomainRef;
-use crate::rule::{Options, Rule};
-use crate::system::Domain;
+use crate::rule::{Action, Options, Rule};
+use crate::system::{Domain, REMOTE, System};
 use crate::target::{Destination, Target};
 
 /// The decision on one call.
@@ -51,6 +51,39 @@ pub struct Grant {
     pub(crate) rule: Arc<Rule>,
     pub(crate) destination: Destination,
     pub(crate) requested: Target,
+    pub(crate) relay: Option<Relay>,
+}
+
+/// How a domain on another machine is reached (specification of qrexec, 2.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// The domain here that carries the call.
+    pub domain: Arc<Domain>,
+    /// What it is asked for: `TRANSPORT+TARGET+SERVICE+ARGUMENT`.
+    pub service: String,
+}
+
+impl Relay {
+    /// The way to a destination, when it needs one.
+    pub(crate) fn to(
+        destination: &Destination,
+        service: &Service,
+        system: &System,
+    ) -> Result<Option<Self>, Denial> {
+        let remote = match destination {
+            Destination::Domain(domain) if domain.class == REMOTE => domain,
+            _ => return Ok(None),
+        };
+        let relay = remote.relayvm.as_ref().and_then(|name| system.get(name));
+        let (Some(domain), Some(transport)) = (relay, &remote.transport_rpc) else {
+            return Err(Denial::Unreachable(remote.name.to_string()));
+        };
+        let (name, argument) = (service.name(), service.policy_argument());
+        Ok(Some(Self {
+            domain: domain.clone(),
+            service: format!("{transport}+{}+{name}{argument}", remote.name),
+        }))
+    }
 }
 
 impl Grant {
@@ -69,9 +102,16 @@ impl Grant {
         &self.requested
     }
 
-    /// Who runs the service; `None` is the default user of the destination.
+    /// The domain that carries the call, when the destination is on another machine.
+    pub fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
+    }
+
+    /// Who runs the service; `None` is the default user of the destination. On another
+    /// machine that is for its own policy to say.
     pub fn user(&self) -> Option<&str> {
-        options(&self.rule).and_then(|options| options.user.as_deref())
+        let options = options(&self.rule).filter(|_| self.relay.is_none());
+        options.and_then(|options| options.user.as_deref())
     }
 
     /// Whether the destination is started when it is off.
@@ -87,10 +127,8 @@ impl Grant {
 
 pub(crate) fn options(rule: &Rule) -> Option<&Options> {
     match &rule.action {
-        crate::rule::Action::Allow(options) | crate::rule::Action::Ask { options, .. } => {
-            Some(options)
-        }
-        crate::rule::Action::Deny { .. } => None,
+        Action::Allow(options) | Action::Ask { options, .. } => Some(options),
+        Action::Deny { .. } => None,
     }
 }
 
@@ -101,6 +139,7 @@ pub struct Question {
     pub(crate) rule: Arc<Rule>,
     pub(crate) source: DomainRef,
     pub(crate) caller: Option<Arc<Domain>>,
+    pub(crate) service: Service,
     pub(crate) requested: Target,
     pub(crate) choices: Vec<Destination>,
     pub(crate) default: Option<Destination>,
@@ -142,26 +181,32 @@ impl Question {
         self.caller.as_ref()?.guivm.as_ref()
     }
 
-    /// The user agreed and chose `choice`.
-    pub fn agreed(self, choice: &Destination) -> Result<Grant, Reason> {
+    /// The user agreed and chose `choice`; `system` is as it is now.
+    pub fn agreed(self, choice: &Destination, system: &System) -> Result<Grant, Reason> {
         if !self.choices.contains(choice) {
             return Err(self.denied(Denial::NotAChoice(choice.to_string())));
         }
-        let own = match choice {
+        let relay = match Relay::to(choice, &self.service, system) {
+            Ok(relay) => relay,
+            Err(denial) => return Err(self.denied(denial)),
+        };
+        let own = |domain: &Domain| match &self.caller {
+            Some(caller) => caller.name == domain.name,
+            None => self.source == DomainRef::Name(domain.name.clone()),
+        };
+        let loops = match choice {
             Destination::Dom0 => self.source.is_dom0(),
-            Destination::Domain(domain) => match &self.caller {
-                Some(caller) => caller.name == domain.name,
-                None => self.source == DomainRef::Name(domain.name.clone()),
-            },
+            Destination::Domain(domain) => own(domain),
             Destination::Disposable(_) => false,
         };
-        if own {
+        if loops || relay.as_ref().is_some_and(|relay| own(&relay.domain)) {
             return Err(self.denied(Denial::Loopback));
         }
         Ok(Grant {
             rule: self.rule,
             destination: choice.clone(),
             requested: self.requested,
+            relay,
         })
     }
 
@@ -202,12 +247,13 @@ impl Reason {
         self.rule.as_deref()
     }
 
-    /// Whether the user is told.
+    /// Whether the user is told. A rule may keep quiet about what it itself refuses.
     pub fn notify(&self) -> bool {
-        self.rule.as_ref().is_none_or(|rule| match &rule.action {
-            crate::rule::Action::Deny { notify } => *notify,
+        use Denial::{NotRunning, Rule, UserRefused, WouldStart};
+        match (&self.denial, &self.rule) {
+            (Rule | NotRunning(_) | WouldStart | UserRefused, Some(rule)) => rule.action.notify(),
             _ => true,
-        })
+        }
     }
 }
 
@@ -264,7 +310,21 @@ pub enum Denial {
     /// No screen, or nothing that asks.
     #[error("the rule asks the user, and nobody can be asked")]
     NobodyToAsk,
-    /// The target lives on another machine.
-    #[error("`{0}` is a remote domain; calls to those are not carried")]
-    Remote(String),
+    /// The caller is none of the domains there are, so there is nobody to ask.
+    #[error("the rule asks the user of `{0}`, which does not exist")]
+    UnknownCaller(String),
+    /// The target lives on another machine and the way there is not set.
+    #[error("`{0}` is a remote domain without a relay, or without the service that carries calls")]
+    Unreachable(String),
+    /// A domain speaks for one that is not remote.
+    #[error("`{0}` is no remote domain, and nobody else can speak for it")]
+    NotRemote(String),
+    /// A domain speaks for a remote one that is not reached through it.
+    #[error("`{relay}` is not the relay of `{remote}`")]
+    NotRelay {
+        /// The caller.
+        relay: String,
+        /// For whom it speaks.
+        remote: String,
+    },
 }

@@ -6,6 +6,7 @@ use std::cell::LazyCell;
 use bulkhead_policy::{
     Call, DomainRef, Expectations, Includes, Policy, PolicyFile, Requested, System, Unreadable,
 };
+use policy_analysis::Explainer;
 use policyd::wire::{ANSWER_MAX, Question};
 use qrexec_protocol::policy::Answer;
 
@@ -76,8 +77,9 @@ pub fn text(data: &[u8]) {
                 assert_eq!(again.action, rule.action);
             }
             let system = world();
+            let explainer = Explainer::new(&policy, &system);
             for target in ["", "work", "vault", "dom0", "@dispvm", "@dispvm:base"] {
-                let _ = policy.explain(&system, &call("work", target, "my.Service+x"));
+                let _ = explainer.explain(&call("work", target, "my.Service+x"));
             }
         }
         Err(rejected) => {
@@ -137,9 +139,10 @@ pub fn answer(data: &[u8]) {
 pub fn system(data: &[u8]) {
     if let Ok(system) = serde_json::from_slice::<System>(data) {
         let policy = Policy::from_texts([("p", POLICY)]).unwrap();
+        let explainer = Explainer::new(&policy, &system);
         for target in ["", "work", "@dispvm"] {
             for service in ["qubes.Filecopy", "qubes.OpenInVM", "my.Service+x"] {
-                let _ = policy.explain(&system, &call("work", target, service));
+                let _ = explainer.explain(&call("work", target, service));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_admin::{Exception, Reply, Request};
@@ -70,14 +70,29 @@ impl Fixture {
     /// Runs the command; what it printed and how it ended, with the folder as `$ROOT`.
     #[must_use = "either snapshot the output or assert on it"]
     pub fn run(&self, words: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
+        self.run_with(words, b"")
+    }
+
+    /// As [`Self::run`], with something to read on standard input.
+    #[must_use = "either snapshot the output or assert on it"]
+    pub fn run_with(&self, words: &[&str], input: &[u8]) -> String {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
             .args(words)
             .current_dir(self.dir.path())
             .env_clear()
             .env(Layout::ROOT_VARIABLE, self.dir.path())
             .env("COLUMNS", "100")
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_owned();
+        // Who does not read may close the pipe.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
         for line in String::from_utf8(output.stderr).unwrap().lines() {
             text.push_str(format!("! {line}").trim_end());

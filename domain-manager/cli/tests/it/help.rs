@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 
 #[test]
 fn the_help_names_every_command() {
-    insta::assert_snapshot!(Fixture::alone().run(&["--help"]), @r#"
+    insta::assert_snapshot!(Fixture::alone().run(&["--help"]), @r"
     Run each part of your life in a domain of its own
 
     Usage: bulkhead [OPTIONS] <COMMAND>
@@ -25,7 +25,7 @@ fn the_help_names_every_command() {
       copy        Copy a file of dom0 into a domain
       domain      Deal with domains
       template    Deal with templates
-      policy      Ask what policy says
+      policy      Ask what policy says, check it, and compare policies
       label       Deal with labels
       status      Say what runs, and what is missing
       help        Print this message or the help of the given subcommand(s)
@@ -34,7 +34,7 @@ fn the_help_names_every_command() {
           --json     Answer in JSON, where there is an answer
       -h, --help     Print help
       -V, --version  Print version
-    "#);
+    ");
 }
 
 #[test]
@@ -88,20 +88,74 @@ fn the_help_of_create_tells_the_options() {
 
 #[test]
 fn the_help_of_explain_tells_how_to_ask_offline() {
-    insta::assert_snapshot!(Fixture::alone().run(&["policy", "explain", "--help"]), @r#"
+    insta::assert_snapshot!(Fixture::alone().run(&["policy", "explain", "--help"]), @r"
     Say what becomes of a call, and why
 
-    Usage: bulkhead policy explain [OPTIONS] <SOURCE> <TARGET> <SERVICE>
+    Usage: bulkhead policy explain [OPTIONS] [SOURCE] [TARGET] [SERVICE]
 
     Arguments:
-      <SOURCE>   The domain that calls
-      <TARGET>   The domain that is called, as the caller names it: a name, @dispvm, @default …
-      <SERVICE>  The service, with `+ARGUMENT` if it has one
+      [SOURCE]
+              The domain that calls
+
+      [TARGET]
+              The domain that is called, as the caller names it: a name, @dispvm, @default …
+
+      [SERVICE]
+              The service, with `+ARGUMENT` if it has one
 
     Options:
-          --json           Answer in JSON, where there is an answer
-          --policy <DIR>   A policy directory instead of the system's; several, highest priority first
-          --system <FILE>  A file with the system information instead of what the domain manager says
-      -h, --help           Print help
-    "#);
+          --batch
+              Read a call per line as JSON, and answer each with a line of JSON
+
+          --json
+              Answer in JSON, where there is an answer
+
+          --policy <DIR>
+              A policy directory instead of the system's; several, highest priority first
+
+          --old-policy <DIR>
+              The directory that `!compat-4.0` reads; without it, `../../qubes-rpc/policy` as seen from the last policy directory
+
+          --system <FILE>
+              A file with the system information (JSON of `internal.GetSystemInfo`) instead of what the domain manager says
+
+          --format <FORMAT>
+              How to answer
+
+              Possible values:
+              - text: For people
+              - json: For programs
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    In JSON, an answer is one object:
+      verdict           allow, ask, deny, or error when the call or the policy makes no sense
+      reason            why not, for deny and error
+      rule              the rule that decided: file, line, text
+      target            where an allowed call goes: a name, dom0 or @dispvm:NAME
+      targets           where a call may go that is asked for
+      default_target    the one of them that is offered first
+      user              who runs the service, when the rule says so
+      autostart         whether a halted target is started
+      notify            whether the user is told
+      requested_target  the target as rules see it
+      relay             for a remote domain: the domain that carries the call, and its service
+      nearest           for a denial without a rule: the rules that come nearest (file, line, text),
+                        with the fields that failed
+      suggestion        the smallest rule that would allow exactly this call (rule), and the rule it
+                        has to stand before (before: file, line)
+      remarks           what else is remarkable
+
+    With --batch, a line is an object with the keys
+      source            the domain that calls
+      target            the target as the caller names it; without it, @default
+      service           the service, with or without +ARGUMENT
+      argument          the argument, if it does not stand behind the service
+      requested_source  the remote domain that the caller speaks for, if any
+      id                anything; the answer repeats it
+    A line that is no such object is answered with the verdict error.
+    ");
 }

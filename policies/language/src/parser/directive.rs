@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines that bring in other files.
 
+use std::sync::Arc;
+
 use super::line::Word;
 use super::{Form, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, Parser, field};
 use crate::diagnostic::Diagnostic;
-use crate::files::{FileKind, join};
-use crate::pattern::{ArgumentPattern, ServicePattern};
+use crate::files::{FileKind, Unreadable, join, old_file};
+use crate::pattern::{ArgumentPattern, Pattern, ServicePattern};
+use crate::rule::{Action, Rule};
 use crate::span::Span;
 use crate::suggest::nearest;
 
@@ -37,10 +40,12 @@ impl Parser<'_> {
                 }
             }
             "!compat-4.0" => {
-                let message = "`!compat-4.0` is not understood by this release";
-                self.report(Diagnostic::error(span, message).help(
-                    "name the old files one by one: `!include-service SERVICE ARGUMENT PATH`",
-                ));
+                if words.len() > 1 {
+                    let message = "`!compat-4.0` stands alone";
+                    let surplus = words[1].span.to(words[words.len() - 1].span);
+                    return self.report(Diagnostic::error(surplus, message));
+                }
+                self.old_files(span);
             }
             unknown => {
                 let message = format!("there is no directive `{unknown}`");
@@ -134,6 +139,63 @@ impl Parser<'_> {
                 self.include(path, span, &Form::OfService(service, argument));
             }
             _ => {}
+        }
+    }
+
+    /// `!compat-4.0`: the older files, one service each. What one says of an argument is the
+    /// last word on it: two rules that deny the rest follow, as they always did silently.
+    fn old_files(&mut self, span: Span) {
+        let Some(directory) = self.includes.old_directory() else {
+            let message = "there is no directory of older files here";
+            return self.report(Diagnostic::error(span, message));
+        };
+        let names = match self.includes.list(&directory) {
+            Ok(names) => names,
+            Err(Unreadable::Missing) => {
+                let message = format!("there are no older files: `{directory}` does not exist");
+                let warning = Diagnostic::warning(span, message);
+                return self.report(warning.help("delete `!compat-4.0`; it does nothing"));
+            }
+            Err(why) => {
+                let message = format!("cannot list the older files in `{directory}`: {why}");
+                return self.report(Diagnostic::error(span, message));
+            }
+        };
+        let mut files: Vec<_> = names
+            .iter()
+            .filter_map(|n| Some((old_file(n)?, n)))
+            .collect();
+        // By service; the arguments before the file for all others.
+        files.sort_by_key(|((service, argument), _)| (*service, argument.is_none(), *argument));
+        let own = std::mem::replace(&mut self.directory, directory.clone());
+        for ((service, argument), name) in files {
+            let service = ServicePattern::Named(service.into());
+            let exactly = argument.map(|argument| ArgumentPattern::Exactly(argument.into()));
+            let form = Form::OfService(
+                service.clone(),
+                exactly.clone().unwrap_or(ArgumentPattern::Any),
+            );
+            self.include_path(join(&directory, name), span, &form);
+            if let Some(argument) = exactly {
+                self.deny_the_rest(&service, &argument, span);
+            }
+        }
+        self.directory = own;
+    }
+
+    /// The rules that end an older file about one argument; they stand nowhere, so the
+    /// directive stands for them.
+    fn deny_the_rest(&mut self, service: &ServicePattern, argument: &ArgumentPattern, span: Span) {
+        for target in [Pattern::AnyVm, Pattern::AdminVm] {
+            self.out.rules.push(Arc::new(Rule {
+                location: self.out.sources.location(span),
+                span,
+                service: service.clone(),
+                argument: argument.clone(),
+                source: Pattern::AnyVm,
+                target,
+                action: Action::Deny { notify: true },
+            }));
         }
     }
 

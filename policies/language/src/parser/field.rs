@@ -100,6 +100,11 @@ fn pattern(word: Word<'_>, keywords: &[&str]) -> Result<Pattern, Diagnostic> {
                 let message = format!("nothing follows `{prefix}`");
                 Err(Diagnostic::error(word.span, message).label("expected a name after the colon"))
             }
+            Some(suffix) if suffix.starts_with('@') && prefix != "@dispvm:" => {
+                let message = format!("`{suffix}` cannot follow `{prefix}`");
+                let error = Diagnostic::error(word.from(prefix.len()).span, message);
+                Err(error.label("expected a name"))
+            }
             suffix => Ok(suffix.map(Box::from)),
         }
     };
@@ -122,12 +127,8 @@ fn pattern(word: Word<'_>, keywords: &[&str]) -> Result<Pattern, Diagnostic> {
         "@adminvm" => Ok(Pattern::AdminVm),
         "@default" => Ok(Pattern::Default),
         "@dispvm" => Ok(Pattern::DispVm),
-        text => match plain(word, keywords)? {
+        _ => match plain(word, keywords)? {
             domain if domain.is_dom0() => Ok(Pattern::AdminVm),
-            domain if text.starts_with("uuid:") && text.len() == 5 => {
-                let message = format!("nothing follows `{domain}`");
-                Err(Diagnostic::error(word.span, message).label("expected a UUID"))
-            }
             domain => Ok(Pattern::Domain(domain)),
         },
     }
@@ -167,7 +168,7 @@ fn is_group(text: &str) -> bool {
 }
 
 fn disposable_template(word: Word<'_>, template: &str) -> Result<DomainPattern, Diagnostic> {
-    if template.starts_with('@') || template == "*" {
+    if template.starts_with('@') {
         let message = format!("`{template}` is not a disposable template");
         let at = word.text.len() - template.len();
         return Err(Diagnostic::error(word.from(at).span, message)

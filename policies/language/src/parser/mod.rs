@@ -6,9 +6,10 @@
 //! line      = blank | "#" … | directive | rule
 //! rule      = SERVICE ARGUMENT SOURCE TARGET ACTION { KEY "=" VALUE }
 //! directive = "!include" PATH | "!include-dir" PATH | "!include-service" SERVICE ARGUMENT PATH
+//!           | "!compat-4.0"
 //! ```
 //!
-//! A file named by `!include-service` has lines of an older form: `SOURCE TARGET ACTION
+//! A file named by `!include-service`, or found by `!compat-4.0`, has lines of an older form: `SOURCE TARGET ACTION
 //! { KEY "=" VALUE }`, where commas count as blanks and `$` as `@`.
 #![expect(
     clippy::result_large_err,

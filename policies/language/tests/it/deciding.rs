@@ -2,7 +2,7 @@
 //! Matching, resolution and the choices of `ask`, statement by statement of the specification
 //! of qrexec, 2.4 to 2.6.
 
-use bulkhead_policy::{Denial, Policy, Verdict};
+use bulkhead_policy::{Denial, DomainRef, Policy, Verdict};
 
 use crate::world::{BASE_UUID, DOM0_UUID, WORK_UUID, call, decide, policy, system, told};
 
@@ -287,12 +287,53 @@ fn an_unknown_caller_is_only_itself() {
     );
     assert!(decide("s * @type:AppVM vault allow", "stranger", "vault").starts_with("deny"));
     // The reference raises an exception here.
-    let policy = policy("s * @anyvm vault ask");
-    let Verdict::Ask(question) = policy.evaluate(&system(), &call("stranger", "vault", "s")) else {
-        panic!()
-    };
-    assert_eq!(question.screen(), None);
-    assert_eq!(*question.unanswerable().denial(), Denial::NobodyToAsk);
+    assert_eq!(
+        decide("s * @anyvm vault ask", "stranger", "vault"),
+        "deny: the rule asks the user of `stranger`, which does not exist (p:1)"
+    );
+}
+
+#[test]
+fn the_word_dispvm_and_the_own_template_are_two_targets_until_one_is_chosen() {
+    // Only the word is denied: the template can still be asked for by its name.
+    assert_eq!(
+        decide(
+            "s * work @dispvm deny\ns * work @dispvm:disp-base ask",
+            "work",
+            "@dispvm:disp-base"
+        ),
+        "ask @dispvm:disp-base"
+    );
+    // The template is denied, and with it the word, which would mean it. The reference offers
+    // the template all the same.
+    let rules = "s * work @dispvm:disp-base deny\ns * work @tag:office deny\ns * work @dispvm ask\n\
+                 s * work vault ask\n";
+    assert_eq!(decide(rules, "work", "vault"), "ask vault");
+    // Whoever has no template of its own gets nothing for the word.
+    assert_eq!(
+        decide("s * vault @dispvm ask\ns * vault work ask", "vault", "work"),
+        "ask work"
+    );
+}
+
+#[test]
+fn no_spelling_of_dom0_gets_around_a_deny_in_the_list() {
+    for deny in [
+        "dom0",
+        "@adminvm",
+        DOM0_UUID,
+        "@type:AdminVM",
+        "@tag:trusted",
+    ] {
+        for ask in ["*", "dom0", "@adminvm", "@type:AdminVM"] {
+            let rules = format!("s * work {deny} deny\ns * work {ask} ask\ns * work vault ask");
+            let told = decide(&rules, "work", "vault");
+            assert!(
+                told.starts_with("ask") && !told.contains("dom0"),
+                "{rules}: {told}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -302,8 +343,7 @@ fn ask_offers_what_some_rule_would_let_through() {
         s * work @anyvm ask default_target=personal\n\
         s * work dom0 ask\n\
         t * work hidden allow\n";
-    let all =
-        "@dispvm:disp-base,@dispvm:disp-net,disp-base,disp-net,disp1,dom0,far,personal,template";
+    let all = "@dispvm:disp-base,@dispvm:disp-net,disp-base,disp-net,disp1,dom0,far,personal,remote,template";
     assert_eq!(
         decide(rules, "work", "personal"),
         format!("ask {all} default personal")
@@ -374,13 +414,13 @@ fn only_a_choice_makes_a_grant() {
         other => panic!("{other:?}"),
     };
     let choice = ask().choices()[1].clone();
-    let grant = ask().agreed(&choice).unwrap();
+    let grant = ask().agreed(&choice, &system()).unwrap();
     assert_eq!(
         (grant.destination().to_string().as_str(), grant.user()),
         ("vault", Some("keys"))
     );
     let other = bulkhead_policy::Destination::Dom0;
-    let refused = ask().agreed(&other).unwrap_err();
+    let refused = ask().agreed(&other, &system()).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "`dom0` is not among the targets to choose from (p:1)"
@@ -389,12 +429,70 @@ fn only_a_choice_makes_a_grant() {
 }
 
 #[test]
-fn remote_domains_are_not_called() {
-    let told = decide("s * * * allow", "work", "far");
-    assert_eq!(
-        told,
-        "deny: `far` is a remote domain; calls to those are not carried (p:1)"
+fn a_remote_domain_is_called_through_its_relay() {
+    let grant = |rules: &str, source: &str, target: &str| match policy(rules)
+        .evaluate(&system(), &call(source, target, "s+x"))
+    {
+        Verdict::Allow(grant) => grant,
+        other => panic!("{}", told(other)),
+    };
+    let allowed = grant("s * * remote allow user=root", "work", "remote");
+    let relay = allowed.relay().unwrap();
+    assert_eq!(relay.domain.name.as_str(), "personal");
+    assert_eq!(relay.service, "my.Relay+remote+s+x");
+    // Who runs the service there is not for a policy here to say.
+    assert_eq!(allowed.user(), None);
+    // The relay is told the name of where the call goes, whatever the caller asked for.
+    let redirected = grant("s * * * allow target=remote", "work", "vault");
+    assert_eq!(redirected.relay().unwrap().service, "my.Relay+remote+s+x");
+    assert!(
+        grant("s * * vault allow", "work", "vault")
+            .relay()
+            .is_none()
     );
+
+    assert_eq!(
+        decide("s * * * allow", "work", "far"),
+        "deny: `far` is a remote domain without a relay, or without the service that carries calls (p:1)"
+    );
+    assert_eq!(
+        decide("s * * * allow", "personal", "remote"),
+        "deny: a domain cannot call itself (p:1)"
+    );
+}
+
+#[test]
+fn the_user_may_choose_a_remote_domain() {
+    let ask = |target: &str| {
+        let rules = format!("s * work @default ask target={target}");
+        match policy(&rules).evaluate(&system(), &call("work", "", "s")) {
+            Verdict::Ask(question) => question,
+            other => panic!("{}", told(other)),
+        }
+    };
+    let choice = ask("remote").choices()[0].clone();
+    let grant = ask("remote").agreed(&choice, &system()).unwrap();
+    assert_eq!(grant.relay().unwrap().service, "my.Relay+remote+s+");
+    let choice = ask("far").choices()[0].clone();
+    let refused = ask("far").agreed(&choice, &system()).unwrap_err();
+    assert_eq!(*refused.denial(), Denial::Unreachable("far".into()));
+}
+
+#[test]
+fn only_its_relay_speaks_for_a_remote_domain() {
+    let speaks = |relay: &str, remote: &str| {
+        let [relay, remote] = [relay, remote].map(|text| DomainRef::parse(text).unwrap());
+        system().may_speak_for(&relay, &remote)
+    };
+    assert_eq!(speaks("personal", "remote"), Ok(()));
+    for (relay, remote) in [("work", "remote"), ("personal", "far"), ("gone", "remote")] {
+        let error = speaks(relay, remote).unwrap_err();
+        assert!(matches!(error, Denial::NotRelay { .. }), "{relay} {remote}");
+    }
+    for remote in ["work", "gone", "dom0"] {
+        let error = speaks("personal", remote).unwrap_err();
+        assert_eq!(error, Denial::NotRemote(remote.into()));
+    }
 }
 
 #[test]
@@ -409,6 +507,10 @@ fn whether_the_user_is_told_is_the_rules_word() {
     assert!(notify("s * * * allow notify=yes"));
     assert!(notify("s * * * deny"));
     assert!(!notify("s * * * deny notify=no"));
+    // What a rule's own words refuse, it may refuse silently.
+    assert!(!notify("s * * * allow autostart=no"));
+    assert!(notify("s * * * allow autostart=no notify=yes"));
+    assert!(notify("s * * * allow target=gone"));
     assert!(notify(""));
 }
 

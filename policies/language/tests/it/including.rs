@@ -158,10 +158,10 @@ fn directives_say_what_is_wrong_with_them() {
     /p/30.policy:7:20: error: every service, but one argument
       | !include-service * + old
       |                    ^ expected `*`
-    /p/30.policy:8:1: error: `!compat-4.0` is not understood by this release
+    /p/30.policy:8:1: warning: there are no older files: `/old` does not exist
       | !compat-4.0
       | ^^^^^^^^^^^ 
-      help: name the old files one by one: `!include-service SERVICE ARGUMENT PATH`
+      help: delete `!compat-4.0`; it does nothing
     ");
 }
 
@@ -187,4 +187,63 @@ fn an_older_file_knows_only_one_directive() {
       note: a rule in a file of `!include-service` is `SOURCE TARGET ACTION [KEY=VALUE …]`
       note: included from /p/30.policy:1
     ");
+}
+
+#[test]
+fn compat_brings_in_the_older_files_one_service_each() {
+    let found = rules(
+        "a * * * deny\n!compat-4.0\nz * * * deny\n",
+        &[
+            ("/old/my.Service", "work $dispvm allow\n"),
+            ("/old/my.Service+b", "$include:also\n"),
+            ("/old/my.Service+a", "$tag:x $anyvm ask,user=root\n"),
+            ("/old/my.Other", "$anyvm dom0 deny\n"),
+            ("/old/also", "work vault allow\n"),
+            ("/old/.hidden", "bad"),
+            ("/old/my.Other.rpmsave", "bad"),
+            ("/old/my Service", "bad"),
+            ("/p/also", "not this one"),
+        ],
+    );
+    insta::assert_snapshot!(found, @r"
+    /p/30.policy:1: a * * * deny
+    /old/also:1: also * work vault allow
+    /old/my.Other:1: my.Other * @anyvm @adminvm deny
+    /old/my.Service+a:1: my.Service +a @tag:x @anyvm ask user=root
+    /p/30.policy:2: my.Service +a @anyvm @anyvm deny
+    /p/30.policy:2: my.Service +a @anyvm @adminvm deny
+    /old/also:1: my.Service +b work vault allow
+    /p/30.policy:2: my.Service +b @anyvm @anyvm deny
+    /p/30.policy:2: my.Service +b @anyvm @adminvm deny
+    /old/my.Service:1: my.Service * work @dispvm allow
+    /p/30.policy:3: z * * * deny
+    ");
+    insta::assert_snapshot!(errors("!compat-4.0 x\n", &[("/old/a.B", "")]), @r"
+    /p/30.policy:1:13: error: `!compat-4.0` stands alone
+      | !compat-4.0 x
+      |             ^
+    ");
+    insta::assert_snapshot!(errors("!compat-4.0\n", &[("/old/a.B", "!compat-4.0\nwork")]), @r"
+    /old/a.B:1:1: error: `!compat-4.0` cannot stand in a file of `!include-service`
+      | !compat-4.0
+      | ^^^^^^^^^^^ 
+      note: included from /p/30.policy:1
+      help: only `!include` can
+    /old/a.B:2:1: error: expected a target, found the end of the line
+      | work
+      | ^^^^ 1 of 3 fields
+      note: a rule in a file of `!include-service` is `SOURCE TARGET ACTION [KEY=VALUE …]`
+      note: included from /p/30.policy:1
+    ");
+}
+
+#[test]
+fn without_older_files_compat_is_only_worth_a_warning() {
+    let policy = load("!compat-4.0\ns * * * deny\n", &[]).unwrap();
+    assert_eq!(policy.rules().len(), 1);
+    let warning = &policy.warnings()[0];
+    assert_eq!(
+        warning.message,
+        "there are no older files: `/old` does not exist"
+    );
 }

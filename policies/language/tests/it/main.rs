@@ -7,7 +7,6 @@ mod deciding;
 mod diagnostics;
 mod differential;
 mod expectations;
-mod explaining;
 mod including;
 mod naive;
 mod world;

@@ -41,7 +41,7 @@ fn template_of(world: &World, text: &str) -> Option<String> {
 
 fn own_template(world: &World, source: &str) -> Option<String> {
     let default = world.get(source)?.default.clone()?;
-    template_of(world, &default)
+    name_of(world, &default).filter(|name| world.contains_key(name))
 }
 
 /// Whether a word of a rule means a domain that is there, dom0 included.
@@ -66,7 +66,7 @@ fn means_template(world: &World, word: &str, template: &str) -> bool {
         return word == "*" || word == "@anyvm";
     };
     match rest.strip_prefix("@tag:") {
-        Some(tag) => world[template].tags.iter().any(|t| t == tag),
+        Some(tag) => world[template].template && world[template].tags.iter().any(|t| t == tag),
         None => name_of(world, rest).as_deref() == Some(template),
     }
 }
@@ -121,28 +121,24 @@ fn may_start(world: &World, words: &[&str], destination: &str) -> bool {
         || world.get(destination).is_some_and(|m| m.running)
 }
 
+/// What a rule stands for in the list of `ask`; `@dispvm` stays the word until the end.
 fn expanded(world: &World, source: &str, words: &[&str]) -> BTreeSet<String> {
-    if let Some(redirect) = option(words, "target") {
-        return redirected(world, source, redirect).into_iter().collect();
+    match option(words, "target") {
+        Some("@dispvm") => return BTreeSet::from(["@dispvm".to_owned()]),
+        Some(redirect) => return redirected(world, source, redirect).into_iter().collect(),
+        None => {}
     }
-    let word = words[3];
-    let mut all = BTreeSet::new();
-    let mut domains: Vec<String> = world.keys().cloned().collect();
-    domains.push("dom0".into());
-    for name in domains {
-        if means_domain(world, word, &name) {
-            all.insert(name);
-        }
-    }
-    for machine in world.values().filter(|m| m.template) {
-        if means_template(world, word, &machine.name) {
-            all.insert(format!("@dispvm:{}", machine.name));
-        }
-    }
-    if word == "@dispvm" {
-        all.extend(own_template(world, source).map(|t| format!("@dispvm:{t}")));
-    }
-    all
+    let mut all: Vec<String> = world.keys().cloned().collect();
+    all.push("dom0".into());
+    all.push("@dispvm".into());
+    let templates = world.values().filter(|m| m.template);
+    all.extend(templates.map(|m| format!("@dispvm:{}", m.name)));
+    let wide = ["*", "@anyvm", "@dispvm"].contains(&words[3]);
+    all.retain(|target| {
+        means(world, words[3], target, source)
+            && (target != "@dispvm" || wide || words[4] == "deny")
+    });
+    all.into_iter().collect()
 }
 
 /// `allow TARGET`, `ask TARGETS default TARGET` or `deny`, and the line that decided (from 1;
@@ -192,6 +188,7 @@ pub fn decide(
                     _ => deny(line),
                 };
             }
+            "ask" if !world.contains_key(&source) && source != "dom0" => return deny(line),
             "ask" => {
                 let mut choices = BTreeSet::new();
                 match redirect {
@@ -203,6 +200,9 @@ pub fn decide(
                                 "deny" => choices.retain(|c| !more.contains(c)),
                                 _ => choices.extend(more),
                             }
+                        }
+                        if choices.remove("@dispvm") {
+                            choices.extend(redirected(world, &source, "@dispvm"));
                         }
                         choices.retain(|c| {
                             let domain = c.strip_prefix("@dispvm:").unwrap_or(c);

@@ -32,7 +32,8 @@ pub fn domain(name: &str, class: &str) -> Domain {
 
 /// `work` (tag `office`), `personal`, `vault` (halted, no default disposable), `hidden`
 /// (internal), the disposable templates `disp-base` and `disp-net` (tag `online`), `template`,
-/// the running disposable `disp1`, the remote domain `far`, and dom0.
+/// the running disposable `disp1`, the remote domains `remote` (through `personal`) and `far`
+/// (through nobody), and dom0.
 pub fn system() -> System {
     let uuid = |text: &str| Some(text.strip_prefix("uuid:").unwrap().parse().unwrap());
     let base = || Some("disp-base".parse().unwrap());
@@ -79,6 +80,11 @@ pub fn system() -> System {
             ..domain("disp1", "DispVM")
         },
         domain("far", "RemoteVM"),
+        Domain {
+            relayvm: Some("personal".parse().unwrap()),
+            transport_rpc: Some("my.Relay".to_owned()),
+            ..domain("remote", "RemoteVM")
+        },
     ])
 }
 
@@ -143,6 +149,10 @@ impl Includes for Files {
             true => Err(Unreadable::Missing),
             false => Ok(names),
         }
+    }
+
+    fn old_directory(&self) -> Option<String> {
+        Some("/old".to_owned())
     }
 }
 

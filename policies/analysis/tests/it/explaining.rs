@@ -1,20 +1,22 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-3.0-or-later
 //! Why a call was decided as it was.
+
+use policy_analysis::Explainer;
 
 use crate::world::{call, policy, system, told};
 
 fn explain(rules: &str, source: &str, target: &str, service: &str) -> String {
-    let policy = policy(rules);
-    let explanation = policy.explain(&system(), &call(source, target, service));
+    let (policy, system) = (policy(rules), system());
+    let explainer = Explainer::new(&policy, &system);
+    let explanation = explainer.explain(&call(source, target, service));
     let mut text = format!("{}\n", told(explanation.verdict));
     if let Some(target) = explanation.target {
         text.push_str(&format!("target: {target}\n"));
     }
     for miss in explanation.nearest {
-        text.push_str(&format!(
-            "{} but for its {}: {}\n",
-            miss.rule.location, miss.field, miss.rule
-        ));
+        let failed: Vec<_> = miss.failed.iter().map(ToString::to_string).collect();
+        let (rule, failed) = (miss.rule, failed.join(", "));
+        text.push_str(&format!("{} but for its {failed}: {rule}\n", rule.location));
     }
     for remark in explanation.remarks {
         text.push_str(&format!("remark: {remark}\n"));
@@ -56,12 +58,14 @@ fn a_denial_without_a_rule_names_what_came_near() {
     target: vault
     p:3 but for its argument: qubes.Filecopy +x personal vault ask
     p:2 but for its source: qubes.Filecopy * untrusted @anyvm deny
+    p:1 but for its target, source: qubes.Filecopy * work personal allow
     ");
     insta::assert_snapshot!(explain(RULES, "work", "personal", "qubes.FileCopy"), @r"
     deny: no rule allows the call
     target: personal
     p:1 but for its service: qubes.Filecopy * work personal allow
-    remark: no rule is about the service `qubes.FileCopy`
+    p:2 but for its source, service: qubes.Filecopy * untrusted @anyvm deny
+    remark: no rule is about the service `qubes.FileCopy`; did you mean `qubes.Filecopy`?
     ");
 }
 
@@ -73,5 +77,6 @@ fn a_misspelt_target_is_remarked_on() {
     p:1 but for its target: qubes.Filecopy * work personal allow
     p:2 but for its source: qubes.Filecopy * untrusted @anyvm deny
     remark: there is no domain `personl`, so policy sees `@default`; did you mean `personal`?
+    remark: a rule can only allow a call without a target by choosing one: `@default` with `target=`
     ");
 }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `bulkhead policy explain`: one call, or one per line.
+
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+
+use bulkhead_policy::{Call, DomainRef, Policy, Rejected, Requested, System};
+use bulkhead_types::Service;
+use policy_analysis::Explainer;
+use serde::Deserialize;
+
+use super::answer::Answer;
+use super::arguments::{Explain, Format};
+use super::source;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::list::{print, print_json};
+
+/// The longest line of a batch, in bytes; a call has 65 000 and its names.
+const LINE_MAX: u64 = 1 << 20;
+
+/// A call as texts.
+#[derive(Deserialize)]
+struct Request {
+    source: String,
+    #[serde(default, alias = "intended_target")]
+    target: Option<String>,
+    #[serde(alias = "service_and_arg")]
+    service: String,
+    #[serde(default, alias = "arg")]
+    argument: Option<String>,
+    #[serde(default)]
+    requested_source: Option<String>,
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+}
+
+pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failure> {
+    let system = source::system(client, &asked.system)?;
+    let policy = source::read(client, &asked.policy);
+    if asked.batch {
+        return batch(&policy, &system);
+    }
+    let json = json || asked.format == Format::Json;
+    let request = Request {
+        source: asked.source.clone().unwrap_or_default(),
+        target: asked.target.clone(),
+        service: asked.service.clone().unwrap_or_default(),
+        argument: None,
+        requested_source: None,
+        id: None,
+    };
+    if !json {
+        let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
+        let answer = answer(
+            &Explainer::new(&policy, &system),
+            &policy,
+            &system,
+            &request,
+        );
+        if answer.is_error() {
+            let reason = answer.reason().to_owned();
+            return Err(Failure::new(format!("that makes no call: {reason}")));
+        }
+        print(&answer.told())?;
+        return Ok(0);
+    }
+    let answer = match &policy {
+        Ok(policy) => answer(&Explainer::new(policy, &system), policy, &system, &request),
+        Err(rejected) => broken(rejected),
+    };
+    print_json(&answer)?;
+    Ok(u8::from(answer.is_error()))
+}
+
+/// Answers every line of standard input with one on standard output.
+fn batch(policy: &Result<Policy, Box<Rejected>>, system: &System) -> Result<u8, Failure> {
+    let explainer = policy
+        .as_ref()
+        .map(|policy| (policy, Explainer::new(policy, system)));
+    let mut input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
+    let mut output = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut line = Vec::new();
+    let outcome = loop {
+        line.clear();
+        match input.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+            Ok(0) => break Ok(()),
+            Ok(_) => {}
+            Err(error) => break Err(error),
+        }
+        let whole = line.ends_with(b"\n");
+        if !whole
+            && line.len() as u64 == LINE_MAX
+            && let Err(error) = skip_line(&mut input)
+        {
+            break Err(error);
+        }
+        let answer = match &explainer {
+            Ok((policy, explainer)) => match serde_json::from_slice::<Request>(&line) {
+                Ok(request) => {
+                    let mut answer = answer(explainer, policy, system, &request);
+                    answer.id = request.id;
+                    answer
+                }
+                Err(error) => Answer::error(format!("the line is no call: {error}")),
+            },
+            Err(rejected) => broken(rejected),
+        };
+        let written = serde_json::to_writer(&mut output, &answer).map_err(Into::into);
+        let written = written.and_then(|()| output.write_all(b"\n"));
+        // Whoever waits for an answer before asking on gets it.
+        let written = written.and_then(|()| match input.buffer().is_empty() {
+            true => output.flush(),
+            false => Ok(()),
+        });
+        if let Err(error) = written {
+            break Err(error);
+        }
+    };
+    match outcome.and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new("cannot go on answering").because(&error))
+        }
+        _ => match policy {
+            Ok(_) => Ok(0),
+            Err(rejected) => Err(source::invalid(rejected)),
+        },
+    }
+}
+
+/// Passes over what is left of a line.
+fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (used, ended) = match buffer.iter().position(|b| *b == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(used);
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// What is answered while there is no policy.
+fn broken(rejected: &Rejected) -> Answer {
+    let errors = source::errors(rejected);
+    let told = rejected.to_string();
+    let first = told.lines().next().unwrap_or_default();
+    Answer::error(format!("the policy has {errors}: {first}"))
+}
+
+fn answer(
+    explainer: &Explainer<'_>,
+    policy: &Policy,
+    system: &System,
+    request: &Request,
+) -> Answer {
+    match call(request, system) {
+        Ok(call) => Answer::new(policy, &explainer.explain(&call)),
+        Err(NoCall::Refused(reason)) => Answer::denied(reason),
+        Err(NoCall::Senseless(reason)) => Answer::error(reason),
+    }
+}
+
+/// Why a request is not put to the policy.
+enum NoCall {
+    /// It can be made, and is refused whatever the rules say.
+    Refused(String),
+    /// It cannot be made.
+    Senseless(String),
+}
+
+fn call(request: &Request, system: &System) -> Result<Call, NoCall> {
+    let domain =
+        |text: &str| DomainRef::parse(text).map_err(|error| NoCall::Senseless(error.to_string()));
+    let service = match &request.argument {
+        Some(argument) => {
+            let argument = argument.strip_prefix('+').unwrap_or(argument);
+            Service::parse(&format!("{}+{argument}", request.service))
+        }
+        None => Service::parse(&request.service),
+    };
+    let mut source = domain(&request.source)?;
+    if let Some(remote) = request
+        .requested_source
+        .as_deref()
+        .filter(|s| !s.is_empty())
+    {
+        let remote = domain(remote)?;
+        let may = system.may_speak_for(&source, &remote);
+        may.map_err(|denial| NoCall::Refused(denial.to_string()))?;
+        source = remote;
+    }
+    let target = request.target.as_deref().unwrap_or_default();
+    Ok(Call {
+        source,
+        service: service.map_err(|error| NoCall::Senseless(error.to_string()))?,
+        target: Requested::parse(target).map_err(|error| NoCall::Refused(error.to_string()))?,
+    })
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `bulkhead policy`: what policy says, what is wrong with it, and what a change of it changes.
+//!
+//! Whatever only reads works on the system's own policy and domains, or on any others that
+//! `--policy` and `--system` name; then nothing has to run.
+
+mod answer;
+pub mod arguments;
+mod check;
+mod explain;
+mod source;
+
+use arguments::PolicyCommand;
+
+use crate::client::Client;
+use crate::failure::Failure;
+
+/// Does what is asked; the number is the exit code.
+pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, Failure> {
+    match command {
+        PolicyCommand::Explain(asked) => explain::explain(client, asked, json),
+        PolicyCommand::Check(asked) => check::check(client, asked, json),
+    }
+}

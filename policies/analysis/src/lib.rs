@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a policy amounts to, for the people who keep it: why a call is refused and what would
+//! allow it ([`Explainer`]), which decisions a change changes, who can reach what, and what
+//! looks wrong.
+//!
+//! None of this decides a call; that is the language crate's, whose verdicts are what is told
+//! here. As there, nothing is read or written: the programs bring policies and systems, and
+//! show what comes out.
+//!
+//! Trusts the authors of a policy; names in calls may come from guests and are escaped where
+//! they stand in sentences.
+#![forbid(unsafe_code)]
+
+mod explain;
+mod suggestion;
+
+pub use explain::{Explainer, Explanation, Field, NearMiss};
+pub use suggestion::Suggestion;

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A small system, policies and calls from text, and verdicts as text.
+
+use bulkhead_policy::{Call, Domain, DomainRef, Policy, Requested, System, Verdict};
+
+pub const WORK_UUID: &str = "uuid:11111111-1111-4111-8111-111111111111";
+pub const BASE_UUID: &str = "uuid:33333333-3333-4333-8333-333333333333";
+pub const DOM0_UUID: &str = "uuid:00000000-0000-0000-0000-000000000000";
+
+pub fn domain(name: &str, class: &str) -> Domain {
+    Domain {
+        name: name.parse().unwrap(),
+        class: class.to_owned(),
+        uuid: None,
+        tags: Vec::new(),
+        template_for_dispvms: false,
+        default_dispvm: None,
+        power_state: "Running".to_owned(),
+        label: "red".to_owned(),
+        icon: String::new(),
+        guivm: Some("dom0".parse().unwrap()),
+        internal: false,
+        relayvm: None,
+        transport_rpc: None,
+    }
+}
+
+/// `work` (tag `office`), `personal`, `vault` (halted, no default disposable), `hidden`
+/// (internal), the disposable templates `disp-base` and `disp-net` (tag `online`), `template`,
+/// the running disposable `disp1`, the remote domains `remote` (through `personal`) and `far`
+/// (through nobody), and dom0.
+pub fn system() -> System {
+    let uuid = |text: &str| Some(text.strip_prefix("uuid:").unwrap().parse().unwrap());
+    let base = || Some("disp-base".parse().unwrap());
+    System::new([
+        Domain {
+            uuid: uuid(DOM0_UUID),
+            guivm: None,
+            tags: vec!["trusted".to_owned()],
+            ..domain("dom0", "AdminVM")
+        },
+        Domain {
+            uuid: uuid(WORK_UUID),
+            tags: vec!["office".to_owned()],
+            default_dispvm: base(),
+            ..domain("work", "AppVM")
+        },
+        Domain {
+            default_dispvm: base(),
+            ..domain("personal", "AppVM")
+        },
+        Domain {
+            power_state: "Halted".to_owned(),
+            ..domain("vault", "AppVM")
+        },
+        Domain {
+            internal: true,
+            ..domain("hidden", "AppVM")
+        },
+        Domain {
+            uuid: uuid(BASE_UUID),
+            template_for_dispvms: true,
+            power_state: "Halted".to_owned(),
+            ..domain("disp-base", "AppVM")
+        },
+        Domain {
+            template_for_dispvms: true,
+            tags: vec!["online".to_owned()],
+            power_state: "Halted".to_owned(),
+            ..domain("disp-net", "AppVM")
+        },
+        domain("template", "TemplateVM"),
+        Domain {
+            default_dispvm: base(),
+            ..domain("disp1", "DispVM")
+        },
+        domain("far", "RemoteVM"),
+        Domain {
+            relayvm: Some("personal".parse().unwrap()),
+            transport_rpc: Some("my.Relay".to_owned()),
+            ..domain("remote", "RemoteVM")
+        },
+    ])
+}
+
+pub fn policy(text: &str) -> Policy {
+    match Policy::from_texts([("p", text)]) {
+        Ok(policy) => policy,
+        Err(rejected) => panic!("{rejected}"),
+    }
+}
+
+pub fn call(source: &str, target: &str, service: &str) -> Call {
+    Call {
+        source: DomainRef::parse(source).unwrap(),
+        service: service.parse().unwrap(),
+        target: Requested::parse(target).unwrap(),
+    }
+}
+
+/// A verdict in one line.
+pub fn told(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Allow(grant) => {
+            let mut text = format!("allow {}", grant.destination());
+            if let Some(user) = grant.user() {
+                text.push_str(&format!(" as {user}"));
+            }
+            text
+        }
+        Verdict::Ask(question) => {
+            let choices = question.choices().iter().map(ToString::to_string);
+            let mut text = format!("ask {}", choices.collect::<Vec<_>>().join(","));
+            if let Some(default) = question.default() {
+                text.push_str(&format!(" default {default}"));
+            }
+            text
+        }
+        Verdict::Deny(reason) => format!("deny: {reason}"),
+    }
+}
