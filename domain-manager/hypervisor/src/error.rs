@@ -65,12 +65,18 @@ pub enum CreateError {
     #[error("a guest named `{0}` is already there")]
     NameTaken(DomainName),
     /// The machine has not enough free memory.
-    #[error("there is not enough free memory for the {wanted_mib} MiB of `{name}`")]
+    #[error(
+        "there is not enough free memory for the {wanted_mib} MiB of `{name}`{}; stop another \
+         domain, or give this one less: `bulkhead domain set {name} memory MIB`",
+        free_text(*.free_mib)
+    )]
     OutOfMemory {
         /// The guest.
         name: DomainName,
         /// What it asks for.
         wanted_mib: u32,
+        /// What is left, if the back end could tell.
+        free_mib: Option<u64>,
         /// What the back end said.
         source: Cause,
     },
@@ -105,6 +111,10 @@ pub enum CreateError {
         /// What the back end said.
         source: Cause,
     },
+}
+
+fn free_text(free_mib: Option<u64>) -> String {
+    free_mib.map_or_else(String::new, |free| format!(": {free} MiB are free"))
 }
 
 /// An order to a guest could not be carried out.

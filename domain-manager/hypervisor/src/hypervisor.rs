@@ -81,8 +81,7 @@ impl Hypervisor {
     /// Removes what is left of a guest that has ended, once nobody speaks with it any more.
     pub fn clear_after(&self, guest: DomId) -> Result<(), ControlError> {
         match self {
-            // Xen and the kernel keep nothing for those who are gone.
-            Self::Xen(_) => Ok(()),
+            Self::Xen(xen) => xen.clear_after(guest),
             Self::Local(local) => local.clear_after(guest),
         }
     }

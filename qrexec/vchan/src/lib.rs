@@ -48,3 +48,4 @@ pub use pages::{MappedPages, SHARE_MAX, SharedPages};
 pub use ring::RING_MAX;
 pub use shared_memory::SharedMemory;
 pub use stream::{State, Vchan};
+pub use xen::remove_offers;

@@ -16,6 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// How long a command may stay open in dom0: a terminal is to be there until the story ends.
 const OPEN: Duration = Duration::from_secs(3600);
 
+/// Prints each of our daemons with what it holds in memory, and what of that no other process
+/// has mapped too, in KiB.
+const MEMORY: &str = "for id in $(pgrep -x 'bulkheadd|policyd|qrexec-daemon|gui-daemon'); do \
+    echo $(cat /proc/$id/comm) $(awk '/^Rss/ {all = $2} /^Private/ {own += $2} \
+    END {print all, own}' /proc/$id/smaps_rollup); done";
+
 /// Plays the story on a booted box.
 pub struct StoryMachine<'a> {
     machine: &'a mut Machine,
@@ -80,24 +86,24 @@ impl e2e::Machine for StoryMachine<'_> {
     }
 
     fn figures(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
-        let script = "ps -eo rss=,comm=";
-        let output = self.machine.run(Run::script(script))?;
+        let output = self.machine.run(Run::script(MEMORY))?;
         let mut figures = BTreeMap::new();
         for line in output.text().lines() {
-            let mut words = line.split_whitespace();
-            let (Some(kib), Some(program)) = (words.next(), words.next()) else {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [program, resident, own] = words[..] else {
                 continue;
             };
-            let ours = ["bulkheadd", "policyd", "qrexec-daemon", "gui-daemon"];
-            let Some(kib) = kib.parse::<f64>().ok().filter(|_| ours.contains(&program)) else {
-                continue;
-            };
-            let same = figures
+            let (resident, own): (f64, f64) = (resident.parse()?, own.parse()?);
+            let count = figures
                 .keys()
-                .filter(|name: &&String| name.contains(program))
-                .count();
-            let name = format!("memory of {program} ({})", same + 1);
-            figures.insert(name, format!("{:.1} MiB", kib / 1024.0));
+                .filter(|name: &&String| name.contains(program));
+            let name = format!("memory of {program} ({})", count.count() + 1);
+            let shown = format!(
+                "{:.1} MiB, of which {:.1} MiB are its own",
+                resident / 1024.0,
+                own / 1024.0
+            );
+            figures.insert(name, shown);
         }
         Ok(figures)
     }

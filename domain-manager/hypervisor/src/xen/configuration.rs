@@ -48,14 +48,19 @@ fn path(path: &Path) -> Result<ConfigText, Cause> {
     Ok(ConfigText::path(text)?)
 }
 
-/// What `xl`'s refusal to create a guest means.
-pub(super) fn refused(spec: &GuestSpec, error: XlError) -> CreateError {
+/// What `xl`'s refusal to create a guest means. `free` tells how much memory in MiB is left.
+pub(super) fn refused(
+    spec: &GuestSpec,
+    error: XlError,
+    free: impl FnOnce() -> Option<u64>,
+) -> CreateError {
     let name = spec.name.clone();
     match (error, &spec.kernel) {
         (XlError::NameInUse(_), _) => CreateError::NameTaken(name),
         (error @ XlError::OutOfMemory(_), _) => CreateError::OutOfMemory {
             name,
             wanted_mib: spec.memory_mib,
+            free_mib: free(),
             source: error.into(),
         },
         (error, Some(kernel)) if is_about_the_kernel(&error) => CreateError::BadKernel {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bulkhead_types::{DomId, DomainName};
+use bulkhead_types::{DomId, DomainName, DomainUuid};
 use bulkhead_xen::xl::{Listed, RunState, Xl, XlError};
 use nix::fcntl::{Flock, FlockArg};
 
@@ -44,12 +44,51 @@ impl Guests {
     pub(super) fn adopt(&self) -> Result<(), XlError> {
         self.wait_for_creations();
         let listed = self.xl.list()?;
+        let mut whole = Vec::new();
         for domain in listed {
             if let Some(name) = self.our_name(&domain) {
                 self.known().insert(domain.id, name);
+                whole.extend(domain.uuid);
             }
         }
+        let mut begun = self.configured();
+        begun.retain(|uuid| !whole.contains(uuid));
+        self.clear_half_made(&begun);
         Ok(())
+    }
+
+    /// The UUIDs of the domains whose configurations lie in our folder.
+    fn configured(&self) -> Vec<DomainUuid> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+        let uuid = |text: String| {
+            let value = text.lines().find_map(|line| line.strip_prefix("uuid = "))?;
+            DomainUuid::parse(value.trim_matches('"')).ok()
+        };
+        texts.filter_map(uuid).collect()
+    }
+
+    /// Destroys the domains with these UUIDs: an `xl` that was killed while it created them
+    /// has left them without a name.
+    pub(super) fn clear_half_made(&self, uuids: &[DomainUuid]) {
+        if uuids.is_empty() {
+            return;
+        }
+        let there = match self.xl.uuids() {
+            Ok(there) => there,
+            Err(error) => return tracing::error!("half-made domains are not looked for: {error}"),
+        };
+        for (domid, uuid) in there {
+            if !uuids.contains(&uuid) || domid == DomId::DOM0 {
+                continue;
+            }
+            match self.xl.destroy(domid) {
+                Ok(()) | Err(XlError::NoSuchDomain(_)) => {
+                    tracing::warn!("the half-made domain {domid} was destroyed");
+                }
+                Err(error) => tracing::error!("the half-made domain {domid} stays: {error}"),
+            }
+        }
     }
 
     /// Waits for domains that a manager was creating when it was killed: `xl` is not killed

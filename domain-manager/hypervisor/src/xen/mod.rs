@@ -103,9 +103,12 @@ impl XenHypervisor {
                 Ok(domid)
             }
             Err(error) => {
+                self.guests
+                    .clear_half_made(std::slice::from_ref(&spec.uuid));
                 // The first error is the one to tell; the next start tidies up.
                 let _ = fs::remove_file(&file);
-                Err(configuration::refused(spec, error))
+                let free = || self.xl.free_memory_mib().ok();
+                Err(configuration::refused(spec, error, free))
             }
         }
     }
@@ -130,6 +133,16 @@ impl XenHypervisor {
         }
         self.guests.ended(guest);
         Ok(())
+    }
+
+    /// What programs of dom0 that were killed offered to the guest: Xen and the kernel free
+    /// everything else.
+    pub(crate) fn clear_after(&self, guest: DomId) -> Result<(), ControlError> {
+        bulkhead_vchan::remove_offers(guest).map_err(|error| ControlError::Failed {
+            domid: guest,
+            done: "cleared away",
+            source: error.into(),
+        })
     }
 
     fn order(

@@ -15,7 +15,7 @@ use crate::spec::{Disk, GuestKind, GuestState, Kernel};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Each domain is a file `domains/ID` that holds its name and its column of flags.
+/// Each domain is a file `domains/ID` that holds its name, its column of flags and its UUID.
 const XL: &str = r#"#!/bin/bash
 cd "$(dirname "$0")/domains" || exit 9
 fail() { echo "$1" >&2; exit 1; }
@@ -25,27 +25,33 @@ create)
     [ -p ../gate ] && { echo > ../waiting; read -r < ../gate; }
     [ -f ../refusal ] && fail "$(cat ../refusal)"
     name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$5")
+    uuid=$(sed -n 's/^uuid = "\(.*\)"/\1/p' "$5")
     id=$(($(cat ../last) + 1)); echo $id > ../last
-    echo "$name --p---" > $id ;;
+    # A test may kill the creation before the domain has a name.
+    [ -f ../killer ] && { echo "(null) --p--- $uuid" > $id; kill -9 $$; }
+    echo "$name --p--- $uuid" > $id ;;
 domid) grep -l "^$2 " * ;;
 list)
     if [ "$2" = -l ]; then
         sep='['
         for id in *; do
-            read -r name flags < "$id"
-            uuid=c0ffee00-1234-4abc-8def-0123456789ab
+            read -r name flags uuid < "$id"
             echo "$sep{\"domid\":$id,\"config\":{\"c_info\":{\"name\":\"$name\",\"uuid\":\"$uuid\"}}}"; sep=,
         done; echo ']'
     else
         echo "Name ID Mem VCPUs State Time(s)"
-        for id in *; do read -r name flags < "$id"; echo "$name $id 400 1 $flags 0.0"; done
+        for id in *; do read -r name flags uuid < "$id"; echo "$name $id 400 1 $flags 0.0"; done
     fi ;;
+vm-list)
+    echo "UUID ID name"
+    for id in *; do read -r name flags uuid < "$id"; echo "$uuid $id $name"; done ;;
+info) echo 120 ;;
 *)
-    read -r name flags < "$2" || fail "$2 is an invalid domain identifier (rc=-6)"
+    read -r name flags uuid < "$2" || fail "$2 is an invalid domain identifier (rc=-6)"
     case $1 in
-    unpause) echo "$name r-----" > "$2" ;;
-    pause) echo "$name --p---" > "$2" ;;
-    shutdown) echo "$name ---s--" > "$2" ;;
+    unpause) echo "$name r----- $uuid" > "$2" ;;
+    pause) echo "$name --p--- $uuid" > "$2" ;;
+    shutdown) echo "$name ---s-- $uuid" > "$2" ;;
     destroy) rm "$2" ;;
     esac ;;
 esac
@@ -61,7 +67,11 @@ impl Machine {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("domains")).unwrap();
-        fs::write(folder.path().join("domains/0"), "Domain-0 r-----").unwrap();
+        fs::write(
+            folder.path().join("domains/0"),
+            format!("Domain-0 r----- {}\n", DomainUuid::dom0()),
+        )
+        .unwrap();
         fs::write(folder.path().join("last"), "0").unwrap();
         install(&folder.path().join("xl"));
         for file in ["vmlinuz", "initrd.img", "root.img"] {
@@ -84,7 +94,7 @@ impl Machine {
         let file = |name: &str| self.folder.path().join(name);
         GuestSpec {
             name: DomainName::parse(name).unwrap(),
-            uuid: DomainUuid::dom0(),
+            uuid: uuid(name),
             kind: GuestKind::Pv,
             memory_mib: 400,
             vcpus: 1,
@@ -110,6 +120,12 @@ impl Machine {
         let names = entries.map(|entry| entry.unwrap().file_name());
         names.map(|name| name.into_string().unwrap()).collect()
     }
+}
+
+/// A UUID that goes with a name.
+fn uuid(name: &str) -> DomainUuid {
+    let digits: u32 = name.bytes().map(u32::from).sum();
+    DomainUuid::parse(&format!("c0ffee00-1234-4abc-8def-{digits:012}")).unwrap()
 }
 
 /// Written by another process: a script that is open for writing here could not be run when
@@ -193,7 +209,8 @@ fn domains_that_others_made_are_neither_listed_nor_touched() {
     let mut machine = Machine::new();
     let work = machine.xen.create(&machine.guest("work")).unwrap();
     let foreign = DomId::new(77).unwrap();
-    fs::write(machine.domain_file(foreign), "foreign ---s--").unwrap();
+    let words = format!("foreign ---s-- {}\n", uuid("foreign"));
+    fs::write(machine.domain_file(foreign), words).unwrap();
     machine.reopen();
     let deaths = machine.xen.deaths();
     machine.releases.send(()).unwrap();
@@ -216,7 +233,8 @@ fn what_xen_refuses_is_told_apart_and_leaves_nothing() {
     };
     assert_eq!(
         refuse("failed to free memory for the domain"),
-        "there is not enough free memory for the 400 MiB of `work`"
+        "there is not enough free memory for the 400 MiB of `work`: 120 MiB are free; stop \
+         another domain, or give this one less: `bulkhead domain set work memory MIB`"
     );
     assert_eq!(
         refuse("Domain with name \"work\" already exists."),
@@ -227,6 +245,30 @@ fn what_xen_refuses_is_told_apart_and_leaves_nothing() {
             .ends_with("/vmlinuz` of `work` cannot be booted")
     );
     assert_eq!(refuse("something else"), "`work` could not be created");
+}
+
+#[test]
+fn a_domain_whose_creation_was_killed_is_destroyed_although_it_has_no_name() {
+    let mut machine = Machine::new();
+    let other = machine.xen.create(&machine.guest("other")).unwrap();
+    fs::write(machine.folder.path().join("killer"), "").unwrap();
+    machine.xen.create(&machine.guest("work")).unwrap_err();
+    let domains = || fs::read_dir(machine.folder.path().join("domains")).unwrap();
+    assert_eq!(domains().count(), 2, "dom0 and the other one");
+
+    // Killed together with the manager: the next one finds it.
+    let half_made = DomId::new(9).unwrap();
+    let words = format!("(null) --p--- {}\n", uuid("work"));
+    fs::write(machine.domain_file(half_made), words).unwrap();
+    let file = machine.folder.path().join("run/work.cfg");
+    fs::write(
+        file,
+        format!("name = \"work\"\nuuid = \"{}\"\n", uuid("work")),
+    )
+    .unwrap();
+    machine.reopen();
+    assert!(!machine.domain_file(half_made).exists());
+    assert!(machine.domain_file(other).exists());
 }
 
 #[test]

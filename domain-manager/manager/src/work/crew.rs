@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The daemons that one running domain has.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use bulkhead_types::{DomId, DomainUuid, Layout};
@@ -102,11 +103,12 @@ impl Manager {
             arguments,
             environment,
             log: self.layout.logs().join(format!("{name}-{what}.log")),
-            notify: self
-                .layout
-                .runtime()
-                .join("notify")
-                .join(format!("{name}-{what}")),
+            notify: self.notify_folder().join(format!("{name}-{what}")),
         }
+    }
+
+    /// Where daemons say that they are ready.
+    pub(super) fn notify_folder(&self) -> PathBuf {
+        self.layout.runtime().join("notify")
     }
 }

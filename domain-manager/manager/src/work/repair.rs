@@ -83,6 +83,9 @@ impl Manager {
     pub async fn repair(self: &Rc<Self>) -> Result<Repair, Failure> {
         let root = self.layout.root().to_owned();
         let daemons_ended = self.host(QUICK, move |_| Ok(end_strays(&root))).await?;
+        // The daemons that a killed manager listened to are gone. What cannot be removed is
+        // replaced one by one.
+        let _ = std::fs::remove_dir_all(self.notify_folder());
         let mut repair = Repair {
             daemons_ended,
             ..Repair::default()

@@ -103,6 +103,8 @@ fn guests_run_on_while_the_manager_is_away() {
         ("Running".to_owned(), guest)
     );
     fixture.kill_manager();
+    let socket = fixture.layout().runtime().join("notify/base-qrexec");
+    assert!(socket.exists(), "its daemons said here that they are ready");
     // One guest ends while nobody looks.
     std::fs::remove_file(fixture.machine().join("guests/base")).unwrap();
     fixture.start_manager(None);
@@ -110,6 +112,7 @@ fn guests_run_on_while_the_manager_is_away() {
         (fixture.state_of("work"), fixture.state_of("base")),
         ("Running".to_owned(), "Halted".to_owned())
     );
+    assert!(!socket.exists(), "nothing of the guest that ended stays");
     fixture.verify_invariants();
 }
 

@@ -101,6 +101,20 @@ fn parse_row(line: &str) -> Option<RunState> {
     })
 }
 
+/// Reads the table of `xl vm-list`: UUID, id, name, which a half-made domain has not.
+pub(super) fn parse_uuids(text: &str) -> Option<Vec<(DomId, DomainUuid)>> {
+    let mut lines = text.lines();
+    if !lines.next()?.starts_with("UUID") {
+        return None;
+    }
+    let row = |line: &str| {
+        let mut columns = line.split_whitespace();
+        let uuid = DomainUuid::parse(columns.next()?).ok()?;
+        Some((columns.next()?.parse().ok()?, uuid))
+    };
+    lines.map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +167,18 @@ a name with blanks                           4   200     1     ---sc-       1.5
         assert_eq!(seen[2], (4, 200, false, true, true, false));
         assert_eq!(seen[3], (9, 0, true, true, false, true));
         assert_eq!(parse_table("cannot init xl context"), None);
+    }
+
+    #[test]
+    fn a_half_made_domain_has_a_uuid_and_no_name() {
+        let text = "\
+UUID                                  ID    name
+00000000-0000-0000-0000-000000000000     0    Domain-0
+11223344-5566-7788-99aa-bbccddeeff00     7    (null)
+";
+        let uuids = parse_uuids(text).unwrap();
+        let half_made = DomainUuid::parse("11223344-5566-7788-99aa-bbccddeeff00").unwrap();
+        assert_eq!(uuids[1], (DomId::new(7).unwrap(), half_made));
+        assert_eq!(parse_uuids("cannot init xl context"), None);
     }
 }

@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bulkhead_types::{DomId, DomainName};
+use bulkhead_types::{DomId, DomainName, DomainUuid};
 
 pub use config::{ConfigText, DeviceName, Disk, DiskSource, DomainConfig, InvalidConfigText, Kind};
 pub use console::console_tail;
@@ -120,6 +120,25 @@ impl Xl {
         let said = self.run(&["list".as_ref()])?;
         listing::parse_table(&said).ok_or(XlError::Output {
             command: "list",
+            said: Said(said),
+        })
+    }
+
+    /// Every domain there is with its UUID, also those that have neither a name nor a recorded
+    /// configuration: an `xl` that is killed while it creates one leaves such a domain behind.
+    pub fn uuids(&self) -> Result<Vec<(DomId, DomainUuid)>, XlError> {
+        let said = self.run(&["vm-list".as_ref()])?;
+        listing::parse_uuids(&said).ok_or(XlError::Output {
+            command: "vm-list",
+            said: Said(said),
+        })
+    }
+
+    /// Memory in MiB that no domain has.
+    pub fn free_memory_mib(&self) -> Result<u64, XlError> {
+        let said = self.run(&["info".as_ref(), "free_memory".as_ref()])?;
+        said.trim().parse().map_err(|_| XlError::Output {
+            command: "info free_memory",
             said: Said(said),
         })
     }

@@ -80,6 +80,15 @@ pub(super) fn remove_empty(store: &mut impl Store, folder: &str) -> Result<(), S
     })
 }
 
+/// Removes all that servers of a domain, which were killed, still offer to a client.
+pub(super) fn remove_all(
+    store: &mut impl Store,
+    server: DomId,
+    client: DomId,
+) -> Result<(), StoreError> {
+    remove(store, &folder(server, client))
+}
+
 /// A server's offer as long as it stands.
 #[derive(Debug)]
 pub(crate) struct Announcement {
@@ -184,6 +193,11 @@ mod tests {
         assert_eq!(Offer::find(&mut client, &key).unwrap(), None);
         second.remove(&mut server).unwrap();
         assert_eq!(server.list(Tx::NONE, "data/vchan").unwrap(), [""; 0]);
+
+        announce(&mut server, 10, 23);
+        remove_all(&mut server, id(3), id(4)).unwrap();
+        assert_eq!(server.list(Tx::NONE, "data/vchan").unwrap(), [""; 0]);
+        remove_all(&mut server, id(3), id(4)).unwrap();
     }
 
     #[test]

@@ -13,7 +13,7 @@ use bulkhead_xen::OnUnmap;
 use bulkhead_xen::evtchn::{self, EventChannels, EventPort};
 use bulkhead_xen::gntalloc::{self, GrantedPages};
 use bulkhead_xen::gntdev::{self, MappedGrants};
-use bulkhead_xen::store::{Store, XenStore};
+use bulkhead_xen::store::{Store, StoreError, XenStore};
 
 use self::announcement::Offer;
 pub(crate) use self::link::XenLink;
@@ -24,6 +24,15 @@ use crate::ring::{
     CLIENT_LIVE, End, LIVE, NOT_YET, Orders, SERVER_LIVE, SharedRing, Which, live_bytes,
     offered_grants, offered_orders,
 };
+
+/// Removes from xenstore what processes of this domain that were killed still offer to `client`,
+/// a domain that has ended.
+///
+/// Only for the administrative domain, and only when no process here serves that client.
+pub fn remove_offers(client: DomId) -> Result<(), StoreError> {
+    let mut store = XenStore::open()?;
+    announcement::remove_all(&mut store, DomId::DOM0, client)
+}
 
 /// Grants the memory of a channel and announces it.
 pub(crate) fn serve(

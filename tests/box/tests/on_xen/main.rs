@@ -6,52 +6,125 @@
 #![forbid(unsafe_code)]
 
 mod back_end;
+mod deaths;
+mod dom0;
+mod faults;
+mod holdings;
+mod hostile;
 mod images;
 mod leftovers;
+mod limits;
 mod machine;
 mod report;
 mod story;
+mod typing;
 mod vchan;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bulkhead_box::{Machine, StoryMachine, setup};
 
+use dom0::Dom0;
+use holdings::Holdings;
 use report::Report;
 
+/// The groups of cases that can be chosen, in the order in which they are played. The machine is
+/// always booted.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("images", images::CASES),
+    ("vchan", vchan::CASES),
+    ("story", story::CASES),
+    ("typing", typing::CASES),
+    ("faults", faults::CASES),
+    ("deaths", deaths::CASES),
+    ("hostile", hostile::CASES),
+    ("limits", limits::CASES),
+    ("leftovers", leftovers::CASES),
+    ("back_end", back_end::CASES),
+];
+
 fn main() -> ExitCode {
-    // `cargo test` hands a filter on; there is one boot for all cases, so only a filter that
-    // matches none of them spares it.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
+    // `cargo test --test on_xen -- story faults` plays these groups only.
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let all = !GROUPS.iter().any(|(name, _)| named(name));
+    let chosen = |name: &str| all || named(name);
+
     let mut report = Report::default();
     report.promise(machine::CASES);
-    report.promise(images::CASES);
-    report.promise(vchan::CASES);
-    report.promise(story::CASES);
-    report.promise(leftovers::CASES);
-    report.promise(back_end::CASES);
-    if let Err(error) = play(&mut report) {
+    for (name, cases) in GROUPS {
+        if chosen(name) {
+            report.promise(cases);
+        }
+    }
+    if let Err(error) = play(&mut report, &chosen) {
         println!("error: the box did not reach its end: {error:#}");
     }
     report.close()
 }
 
-fn play(report: &mut Report) -> anyhow::Result<()> {
+fn play(report: &mut Report, chosen: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     // This one lies in `TARGET/PROFILE/deps`. The programs under test are always the small and
     // quick ones of the release profile.
     let target = own.ancestors().nth(3).unwrap_or(Path::new("."));
     let programs = &target.join("release");
     let mut machine = machine::boot(report, programs)?;
-    images::play(report, programs);
-    vchan::play(report, &machine, programs);
-    story::play(report, &mut machine);
-    leftovers::play(report, &mut machine);
-    back_end::play(report, &mut machine);
+    if chosen("images") {
+        images::play(report, programs);
+    }
+    if chosen("vchan") {
+        vchan::play(report, &machine, programs);
+    }
+    let dom0 = Dom0 {
+        machine: &mut machine,
+    };
+    let before = Holdings::count(&dom0);
+    if chosen("story") {
+        story::play(report, &mut machine);
+    } else {
+        e2e::prepare(&mut StoryMachine::new(&mut machine, setup::TEMPLATE))?;
+    }
+    break_things(report, &mut machine, programs, chosen);
+    let dom0 = Dom0 {
+        machine: &mut machine,
+    };
+    if chosen("leftovers") {
+        leftovers::play(report, &dom0, &before);
+    }
+    if chosen("back_end") {
+        back_end::play(report, &mut machine);
+    }
     machine.power_off().context("dom0 does not power off")?;
     Ok(())
+}
+
+/// Plays what goes wrong, with the story's domains.
+fn break_things(
+    report: &mut Report,
+    machine: &mut Machine,
+    programs: &Path,
+    chosen: &dyn Fn(&str) -> bool,
+) {
+    let mut dom0 = Dom0 { machine };
+    if chosen("typing") {
+        typing::play(report, &mut dom0);
+    }
+    if chosen("faults") {
+        faults::play(report, &dom0);
+    }
+    if chosen("deaths") {
+        deaths::play(report, &dom0);
+    }
+    if chosen("hostile") {
+        hostile::play(report, &dom0, programs);
+    }
+    if chosen("limits") {
+        limits::play(report, &dom0);
+    }
 }

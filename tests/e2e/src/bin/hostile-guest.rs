@@ -21,6 +21,8 @@ const USAGE: &str = "usage: hostile-guest garbage PORT SESSIONS
        hostile-guest calls SESSIONS";
 /// How long dom0's daemon has to come, and to hang up.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long dom0 has for its calls, each of which fails.
+const CALLED: Duration = Duration::from_secs(120);
 /// How long one attempt waits for the daemon, which pauses between its own.
 const VISIT: Duration = Duration::from_millis(500);
 /// How long a name may still be taken by an agent that has just been killed.
@@ -149,7 +151,7 @@ fn garbage(endpoints: &Endpoints, port: Port, sessions: u32) -> anyhow::Result<(
 /// Plays a polite agent whose data channels carry garbage.
 fn calls(endpoints: &Endpoints, sessions: u32) -> anyhow::Result<()> {
     let mut vchan = usurp(endpoints, Port::QREXEC)?;
-    let deadline = Some(Instant::now() + 6 * LIMIT);
+    let deadline = Some(Instant::now() + CALLED);
     vchan.write_all_blocking(&hello(Version::OWN), deadline)?;
     let mut header = [0; 8];
     let mut answered = 0;
