@@ -13,7 +13,7 @@ use crate::guest::{Guest, OURS, THEIRS};
 /// Bytes each way.
 const BYTES: usize = 20_000_000;
 /// Round trips of one byte.
-const ROUNDS: u32 = 200;
+const ROUNDS: u32 = 1000;
 /// How long one conversation may take on a busy machine under emulation.
 const PATIENCE: Duration = Duration::from_secs(240);
 
