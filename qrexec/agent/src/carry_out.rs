@@ -23,7 +23,7 @@ pub(crate) fn carry_out(
     ended: impl FnOnce(),
 ) {
     let Route { domain, port } = exec.route;
-    let channel = match meet(endpoints, exec.route) {
+    let mut channel = match meet(endpoints, exec.route) {
         Ok(channel) => channel,
         Err(error) => {
             tracing::warn!("call from domain {domain} on port {port}: {error:#}");
@@ -32,7 +32,7 @@ pub(crate) fn carry_out(
         }
     };
     let started = host.start_order(order, exec.mode);
-    let (left_over, result) = serve(channel, started);
+    let (left_over, result) = serve(&mut channel, started);
     if let Err(error) = result {
         tracing::info!(
             "call from domain {domain} on port {port}: {:#}",
@@ -40,6 +40,7 @@ pub(crate) fn carry_out(
         );
     }
     ended();
+    channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
     }

@@ -270,8 +270,12 @@ fn in_dom0(
         .endpoints
         .connect(desk.domain.id, route.port, Some(CALLER_PATIENCE));
     let vchan = vchan.context("cannot connect to the caller")?;
-    let channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
-    let (left_over, result) = serve(channel, desk.host.start(&terms.command, Mode::Attached));
+    let mut channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
+    let (left_over, result) = serve(
+        &mut channel,
+        desk.host.start(&terms.command, Mode::Attached),
+    );
+    channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
     }

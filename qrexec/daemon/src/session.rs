@@ -107,10 +107,14 @@ impl Session {
         }
     }
 
-    fn lost(&self, error: &TurnError) -> End {
+    fn lost(self, error: &TurnError) -> End {
+        let greeted = self.agent.version().is_some();
+        // Nobody in dom0 can reach this session any more; the agent may still be speaking.
+        drop((self.sockets, self.clients));
+        self.agent.finish();
         End::Lost {
             error: error.to_string(),
-            greeted: self.agent.version().is_some(),
+            greeted,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_vchan::{State, StreamError, Vchan};
 use nix::errno::Errno;
@@ -44,6 +44,8 @@ impl From<StreamError> for ChannelError {
     }
 }
 
+/// How long a peer may go on speaking to a socket after the end of the conversation.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(250);
 /// What a buffer holds at first: most calls never need more, and memory that is not touched
 /// costs no time.
 const SMALL: usize = 4096;
@@ -83,6 +85,11 @@ impl Channel {
             }
             channel.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
         }
+    }
+
+    /// Closes the channel; a caller who is still speaking may finish its sentence.
+    pub fn finish(self) {
+        self.vchan.finish(LAST_WORDS);
     }
 
     /// The descriptor that becomes readable when anything happens on the vchan.

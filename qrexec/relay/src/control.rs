@@ -10,6 +10,8 @@ use qrexec_protocol::frame::{Incoming, Receiver, Role, Violation};
 use qrexec_protocol::limits::CONTROL_RING;
 use thiserror::Error;
 
+use crate::channel::LAST_WORDS;
+
 /// Why a control vchan cannot be used any more: the session with this peer is over.
 #[derive(Debug, Error)]
 pub enum ControlError {
@@ -60,6 +62,11 @@ impl<R: Role> Control<R> {
     /// The descriptor that becomes readable when anything happens.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.vchan.fd()
+    }
+
+    /// Closes the channel after a violation; the peer may finish its sentence.
+    pub fn finish(self) {
+        self.vchan.finish(LAST_WORDS);
     }
 
     /// Takes note of what `poll` has seen, before looking again.

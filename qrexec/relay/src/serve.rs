@@ -24,10 +24,10 @@ pub struct Lost(#[from] pub ChannelError);
 /// the exit code.
 ///
 /// A process that outlives the call keeps running without its streams; it is given back so that
-/// somebody reaps it.
-pub fn serve(mut channel: Channel, started: Started) -> (Option<Running>, Result<i32, Lost>) {
+/// somebody reaps it. The channel is left to [`Channel::finish`].
+pub fn serve(channel: &mut Channel, started: Started) -> (Option<Running>, Result<i32, Lost>) {
     let mut service = Service::new(started);
-    let result = service.relay(&mut channel).map_err(Lost);
+    let result = service.relay(channel).map_err(Lost);
     if service.end.misdirected() {
         tracing::warn!("the caller sent what only a service sends; it was dropped");
     }

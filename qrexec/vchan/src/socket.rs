@@ -6,10 +6,11 @@
 //! same port next meets the next server.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +19,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::local::{Meeting, MeetingPoint, arrive};
 use crate::ring::{Orders, Which};
+use crate::stream::wait_readable;
 use crate::{OpenError, State, StreamError};
 
 /// The most that this transport promises to hold: less than a socket's default buffer.
@@ -268,6 +270,34 @@ impl SocketChannel {
             self.want(EpollFlags::EPOLLOUT)?;
         }
         Ok(space)
+    }
+
+    /// Says that nothing more comes, and takes in what the peer still says until it has gone too or
+    /// `patience` has passed. A peer that writes into a closed socket gets a signal instead of a result.
+    pub fn finish(self, patience: Duration) {
+        let Line::Open(socket) = &self.line else {
+            return;
+        };
+        if self.left || socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + patience;
+        let mut bytes = [0; 4096];
+        loop {
+            match recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(1..) | Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !wait_readable([socket.as_fd()], Some(left)).unwrap_or(false) {
+                        return;
+                    }
+                }
+                Ok(0) | Err(_) => return,
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+        }
     }
 
     /// Sends what was written before the client came.

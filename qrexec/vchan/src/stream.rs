@@ -169,6 +169,18 @@ impl Vchan {
         }
     }
 
+    /// Closes the channel without cutting the peer off in the middle of its sentence.
+    ///
+    /// What was written can be read to its end in any case. On a ring this is the same as dropping the
+    /// value. On a socket the peer could not even write any more, so that the socket stays open until the
+    /// peer has gone too, at most for `patience`.
+    pub fn finish(self, patience: Duration) {
+        match self.channel {
+            Channel::Ring(channel) => drop(channel),
+            Channel::Socket(channel) => channel.finish(patience),
+        }
+    }
+
     /// Waits for [`Self::fd`] and acknowledges; false when `timeout` (`None`: for ever)
     /// passed first.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {

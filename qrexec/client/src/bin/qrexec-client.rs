@@ -195,11 +195,12 @@ fn serve_in_dom0(arguments: &Arguments, requester: &Requester) -> anyhow::Result
     let vchan = endpoints.connect(requester.id, route.port, patience);
     let vchan = vchan.with_context(|| format!("cannot connect to {}", requester.name))?;
     let deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
-    let channel = Channel::open(vchan, deadline)?;
+    let mut channel = Channel::open(vchan, deadline)?;
     // Requests of a domain name no user; in dom0 nobody changes it.
     let command = [b"DEFAULT:", arguments.command.as_bytes()].concat();
     let started = Host::new(Identity::Dom0).start(&command, Mode::Attached);
-    let (left_over, result) = serve(channel, started);
+    let (left_over, result) = serve(&mut channel, started);
+    channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
     }

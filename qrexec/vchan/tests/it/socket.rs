@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use bulkhead_vchan::{RingSizes, State};
 use nix::sys::socket::{
@@ -78,4 +79,30 @@ fn has_bell(pair: &Pair) -> bool {
     names
         .map(|entry| entry.file_name())
         .any(|name| name.to_string_lossy().starts_with("bell."))
+}
+
+#[test]
+fn a_peer_that_is_still_speaking_when_we_finish_is_not_cut_off() {
+    let pair = Pair::socket();
+    let mut server = pair.serve(RingSizes::both(4096));
+    let mut client = UnixStream::connect(pair.folder.path().join(NAME)).unwrap();
+    wait_for(&mut server, State::Connected);
+    server.write_all_blocking(b"bye", deadline()).unwrap();
+    let finished = std::thread::spawn(move || server.finish(Duration::from_secs(60)));
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"bye");
+    client.write_all(&[0; 1 << 20]).unwrap();
+    drop(client);
+    finished.join().unwrap();
+}
+
+#[test]
+fn finishing_does_not_wait_longer_than_told() {
+    let pair = Pair::socket();
+    let mut server = pair.serve(RingSizes::both(4096));
+    let mut client = UnixStream::connect(pair.folder.path().join(NAME)).unwrap();
+    wait_for(&mut server, State::Connected);
+    server.finish(Duration::from_millis(1));
+    assert!(client.write_all(b"too late").is_err());
 }
