@@ -47,23 +47,31 @@ pub(crate) struct Desk {
     asking_bytes: AtomicUsize,
 }
 
+/// A request of one session. The agent may use an id again as soon as it has had an answer, so the id
+/// alone does not say which request is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub ident: RequestId,
+    pub number: u64,
+}
+
 /// What a request's thread tells the session.
 #[derive(Debug)]
 pub(crate) enum Letter {
     /// The call runs elsewhere: pass the route on to the caller. The stream is to be closed when
     /// the caller has gone.
     Connect {
-        ident: RequestId,
+        ticket: Ticket,
         route: Route,
         caller: Option<UnixStream>,
     },
     /// The service runs in dom0: choose a port, pass it on, and say which.
     Dom0 {
-        ident: RequestId,
+        ticket: Ticket,
         answer: mpsc::Sender<Route>,
     },
     /// The request is settled; if it has no answer yet, it is refused.
-    Done { ident: RequestId, why: Refusal },
+    Done { ticket: Ticket, why: Refusal },
 }
 
 impl Desk {
@@ -124,7 +132,12 @@ impl Drop for Asking {
 
 /// Begins to work on a request. Its end is posted in any case. An error means that too much is under
 /// way.
-pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) -> io::Result<()> {
+pub(crate) fn begin(
+    desk: &Arc<Desk>,
+    request: CallRequest,
+    number: u64,
+    post: Post<Letter>,
+) -> io::Result<()> {
     let too_many = || io::Error::other("too many requests at one time");
     let work = AtWork::begin(desk).ok_or_else(too_many)?;
     let asking = Asking::begin(desk, &request).ok_or_else(too_many)?;
@@ -134,8 +147,9 @@ pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) 
     let run = move || {
         let desk = &work.0;
         let ident = request.ident.clone();
+        let ticket = Ticket { ident, number };
         let mut why = Refusal::Denied;
-        if let Err(error) = carry_out(desk, &request, asking, &post) {
+        if let Err(error) = carry_out(desk, &request, &ticket, asking, &post) {
             if let Some(DaemonError::Busy(_)) = error.downcast_ref() {
                 why = Refusal::Busy;
             }
@@ -146,7 +160,7 @@ pub(crate) fn begin(desk: &Arc<Desk>, request: CallRequest, post: Post<Letter>) 
                 shown(&request.target),
             );
         }
-        post.send(Letter::Done { ident, why });
+        post.send(Letter::Done { ticket, why });
     };
     builder.spawn(run).map(drop)
 }
@@ -162,6 +176,7 @@ fn shown(target: &str) -> &str {
 fn carry_out(
     desk: &Desk,
     request: &CallRequest,
+    ticket: &Ticket,
     asking: Asking,
     post: &Post<Letter>,
 ) -> anyhow::Result<()> {
@@ -194,14 +209,14 @@ fn carry_out(
     };
     tracing::info!("{call}: allowed, target {}", allowed.target.escape_debug());
     let terms = Terms::new(request, source, &allowed)?;
-    let ident = request.ident.clone();
+    let ticket = ticket.clone();
     match &terms.place {
-        Place::Dom0 => in_dom0(desk, &terms, ident, post),
+        Place::Dom0 => in_dom0(desk, &terms, ticket, post),
         Place::Domain(target) => {
             let mut daemon = reach(desk, target, terms.autostart)?;
             let route = start_there(desk, &mut daemon, &terms)?;
             post.send(Letter::Connect {
-                ident,
+                ticket,
                 route,
                 caller: None,
             });
@@ -216,7 +231,7 @@ fn carry_out(
             let route = start_there(desk, &mut daemon, &terms)?;
             let (ours, theirs) = UnixStream::pair()?;
             post.send(Letter::Connect {
-                ident,
+                ticket,
                 route,
                 caller: Some(theirs),
             });
@@ -253,14 +268,9 @@ fn start_there(desk: &Desk, daemon: &mut DaemonSocket, terms: &Terms) -> anyhow:
 }
 
 /// Runs a service in dom0.
-fn in_dom0(
-    desk: &Desk,
-    terms: &Terms,
-    ident: RequestId,
-    post: &Post<Letter>,
-) -> anyhow::Result<()> {
+fn in_dom0(desk: &Desk, terms: &Terms, ticket: Ticket, post: &Post<Letter>) -> anyhow::Result<()> {
     let (answer, route) = mpsc::channel();
-    post.send(Letter::Dom0 { ident, answer });
+    post.send(Letter::Dom0 { ticket, answer });
     // The sender is dropped when the request has gone meanwhile, or no port is free.
     let Ok(route) = route.recv() else {
         bail!("the caller has gone")

@@ -25,7 +25,7 @@ use qrexec_relay::{Control, ControlError, Interest, Mailbox, wait_for_any};
 
 use crate::DaemonError;
 use crate::clients::{Client, Heard};
-use crate::request::{Desk, Letter, begin};
+use crate::request::{Desk, Letter, Ticket, begin};
 use crate::sockets::Sockets;
 
 /// The most clients at one time: one for each call of dom0 or another domain, and those who ask.
@@ -63,8 +63,9 @@ pub(crate) struct Session {
     ports: PortAllocator,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
-    /// Requests that a thread works on, and whether they have their answer.
-    requests: HashMap<RequestId, bool>,
+    /// Requests that have no answer yet, each with its number.
+    requests: HashMap<RequestId, u64>,
+    next_request: u64,
     /// Callers whose going somebody waits for.
     callers: HashMap<Route, UnixStream>,
     letters: Mailbox<Letter>,
@@ -81,6 +82,7 @@ impl Session {
             clients: BTreeMap::new(),
             next_client: 0,
             requests: HashMap::new(),
+            next_request: 0,
             callers: HashMap::new(),
             letters: Mailbox::new().map_err(DaemonError::SetUp)?,
         })
@@ -239,9 +241,10 @@ impl Session {
         let (error, why) = if self.requests.contains_key(&ident) {
             (io::Error::other("its id is in use"), Refusal::Denied)
         } else {
-            match begin(&self.desk, request, self.letters.post()) {
+            self.next_request += 1;
+            match begin(&self.desk, request, self.next_request, self.letters.post()) {
                 Ok(()) => {
-                    self.requests.insert(ident, false);
+                    self.requests.insert(ident, self.next_request);
                     return;
                 }
                 Err(error) => (error, Refusal::Busy),
@@ -252,31 +255,34 @@ impl Session {
     }
 
     /// Takes the right to answer the request, which exists once.
-    fn claim(&mut self, ident: &RequestId) -> bool {
-        self.requests
-            .get_mut(ident)
-            .is_some_and(|answered| !std::mem::replace(answered, true))
+    fn claim(&mut self, ticket: &Ticket) -> bool {
+        let waits = self.requests.get(&ticket.ident) == Some(&ticket.number);
+        if waits {
+            self.requests.remove(&ticket.ident);
+        }
+        waits
     }
 
     fn open(&mut self, letter: Letter) {
         match letter {
             Letter::Connect {
-                ident,
+                ticket,
                 route,
                 caller,
             } => {
-                if self.claim(&ident) {
+                if self.claim(&ticket) {
+                    let ident = ticket.ident;
                     self.agent.queue(&ServiceConnect { route, ident }.encode());
                     if let Some(caller) = caller {
                         self.callers.insert(route, caller);
                     }
                 }
             }
-            Letter::Dom0 { ident, answer } => {
-                if self.requests.get(&ident) != Some(&false) {
+            Letter::Dom0 { ticket, answer } => {
+                if !self.claim(&ticket) {
                     return;
                 }
-                self.claim(&ident);
+                let ident = ticket.ident;
                 let Some(port) = self.ports.allocate(DomId::DOM0) else {
                     tracing::warn!("{}: all ports are in use", self.desk.domain.name);
                     self.agent.queue(&refused(&ident.field(), Refusal::Busy));
@@ -290,9 +296,9 @@ impl Session {
                 // A thread that no longer listens has ended, and said so.
                 let _ = answer.send(route);
             }
-            Letter::Done { ident, why } => {
-                if self.requests.remove(&ident) == Some(false) {
-                    self.agent.queue(&refused(&ident.field(), why));
+            Letter::Done { ticket, why } => {
+                if self.claim(&ticket) {
+                    self.agent.queue(&refused(&ticket.ident.field(), why));
                 }
             }
         }
@@ -383,12 +389,12 @@ impl Session {
         connect: ServiceConnect,
         len: usize,
     ) -> Result<(), &'static str> {
-        if self.requests.get(&connect.ident) != Some(&false) {
+        if !self.requests.contains_key(&connect.ident) {
             return Err("no such request waits for an answer");
         }
         let (route, answer) = self.route(connect.route)?;
         self.accept(number, Kind::ServiceConnect, route, answer)?;
-        self.claim(&connect.ident);
+        self.requests.remove(&connect.ident);
         self.agent
             .queue(&ServiceConnect { route, ..connect }.encode_with_field(len));
         Ok(())

@@ -5,7 +5,7 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use qrexec_protocol::exit;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -47,6 +47,11 @@ impl Running {
         let child = command.spawn()?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         Ok(Self { child, pidfd })
+    }
+
+    /// The pipes to its input and from its output, where the command asked for pipes.
+    pub fn streams(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>) {
+        (self.child.stdin.take(), self.child.stdout.take())
     }
 
     /// Readable once the process has ended.

@@ -5,7 +5,13 @@
 //! With `BULKHEAD_REFERENCE_QREXEC` naming a folder that holds another implementation's
 //! `qrexec-daemon`, `qrexec-agent`, `qrexec-client`, `qrexec-client-vm` and the libraries they
 //! load, the same work is also done by both over the socket transport, by turns, and the
-//! ratios are printed. Arguments `calls`, `streams`, `crowd` choose. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
+//! ratios are printed. Then each of those programs takes the place of ours, in every combination, and
+//! every kind of call is made ([`pairings`]); this part can fail. More folders, as those of older
+//! versions, may follow after colons: they are paired, and only the first is measured. One that holds only some of the
+//! programs is paired as far as it goes.
+//!
+//! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `pairings`, with commas between
+//! them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
 //! Policy is answered by this process (or, beside another implementation, by a program that
 //! both start), so what `policyd` takes comes on top; the bench `questions` prints that.
@@ -13,51 +19,78 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 mod calls;
+mod cast;
 mod crowd;
 mod figures;
+mod kinds;
+mod pairings;
 mod site;
 mod streams;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use crate::site::{Make, Site, Wire};
+use crate::cast::{Cast, Make, PARTS as PLAYED, has};
+use crate::site::{Site, Wire};
 
-fn main() {
+fn main() -> ExitCode {
     // What `cargo test --benches` wants to know is only that it builds.
     if std::env::args().any(|argument| argument == "--test") {
-        return;
+        return ExitCode::SUCCESS;
     }
-    println!("qrexec on the local transport");
-    let local = [Site::new(Make::Ours, Wire::Local)];
-    measure(&local);
-    drop(local);
-    let Some(folder) = std::env::var_os("BULKHEAD_REFERENCE_QREXEC") else {
-        return;
-    };
-    println!("\nqrexec over the socket transport, ours and the reference");
-    let both = [
-        Site::new(Make::Ours, Wire::Socket),
-        Site::new(Make::Other(PathBuf::from(folder)), Wire::Socket),
-    ];
-    measure(&both);
+    if PARTS.iter().any(|(name, _)| chosen(name)) {
+        println!("qrexec on the local transport");
+        measure(&[Site::new(Cast::all(Make::Ours), Wire::Local)]);
+    }
+    let reference = std::env::var_os("BULKHEAD_REFERENCE_QREXEC").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&reference)
+        .filter(|folder| folder.is_dir())
+        .collect();
+    let complete = |folder: &&PathBuf| PLAYED.iter().all(|part| has(folder, part.program()));
+    if let Some(first) = folders.iter().find(complete)
+        && PARTS.iter().any(|(name, _)| chosen(name))
+    {
+        println!("\nqrexec over the socket transport, ours and the reference");
+        let makes = [Make::Ours, Make::Other(first.clone())];
+        measure(&makes.map(|make| Site::new(Cast::all(make), Wire::Socket)));
+    }
+    let mut differ = 0;
+    if chosen("pairings") {
+        for folder in &folders {
+            differ += pairings::print(folder);
+        }
+    }
+    if differ == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A part of the work and its name.
 type Part = (&'static str, fn(&[Site]));
 
+const PARTS: [Part; 3] = [
+    ("calls", calls::print),
+    ("streams", streams::print),
+    ("crowd", crowd::print),
+];
+
+/// Whether a part is to be done. It may also be named as an argument.
+fn chosen(part: &str) -> bool {
+    let listed = std::env::var("BULKHEAD_BENCH_PARTS").unwrap_or_default();
+    let named = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'));
+    let mut words: Vec<String> = listed.split(',').map(str::to_owned).chain(named).collect();
+    words.retain(|word| !word.is_empty());
+    words.is_empty() || words.iter().any(|word| word == part)
+}
+
 /// Does the same work at each site, by turns.
 fn measure(sites: &[Site]) {
-    let chosen: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
-    let parts: [Part; 3] = [
-        ("calls", calls::print),
-        ("streams", streams::print),
-        ("crowd", crowd::print),
-    ];
-    for (name, print) in parts {
-        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+    for (name, print) in PARTS {
+        if chosen(name) {
             print(sites);
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
@@ -15,14 +16,7 @@ use bulkhead_types::{DomId, Layout};
 use bulkhead_vchan::{Endpoints, Transport};
 use nix::unistd::{Uid, User};
 
-/// Whose programs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Make {
-    /// Those of this workspace.
-    Ours,
-    /// Those in this folder.
-    Other(PathBuf),
-}
+use crate::cast::{Cast, Make, Part, mentions};
 
 /// How domains reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +35,18 @@ pub const FORBIDDEN: &str = "vault";
 /// Bytes in the file that streams are made of.
 pub const STREAM: u64 = 512 << 20;
 
-const PROGRAMS: [&str; 4] = [
-    "qrexec-daemon",
-    "qrexec-agent",
-    "qrexec-client",
-    "qrexec-client-vm",
-];
-
 /// A machine. Its processes end with it.
 pub struct Site {
     pub name: &'static str,
     wire: Wire,
+    cast: Cast,
     folder: tempfile::TempDir,
     user: User,
     running: Vec<Child>,
 }
 
 impl Site {
-    pub fn new(make: Make, wire: Wire) -> Self {
+    pub fn new(cast: Cast, wire: Wire) -> Self {
         // In memory, as the folders below /run are; on a disk, names of sockets cost more than calls.
         let memory = Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
         let folder = tempfile::Builder::new()
@@ -72,112 +60,119 @@ impl Site {
             User::from_uid(Uid::effective()).unwrap()
         };
         let mut site = Self {
-            name: if make == Make::Ours {
-                "ours"
-            } else {
-                "reference"
-            },
+            name: if cast.is_ours() { "ours" } else { "reference" },
             wire,
+            cast,
             folder,
             user: ordinary.unwrap(),
             running: Vec::new(),
         };
         fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        site.install(&make);
+        site.install();
         if wire == Wire::Local {
             site.answer_policy();
         }
         site.answer_calls();
-        for (id, name) in [(WORK, "work"), (PERSONAL, "personal")] {
-            let mut agent = site.command("qrexec-agent", id);
-            agent.arg("-a").arg(site.agent_socket(id));
-            site.keep(&mut agent);
-            let mut daemon = site.command("qrexec-daemon", 0);
-            daemon.arg("--direct");
-            daemon.arg(format!("--uuid=c0ffee00-1234-4abc-8def-{id:012}"));
-            if wire == Wire::Socket {
-                daemon.arg(format!(
-                    "--policy-program={}",
-                    site.path("policy").display()
-                ));
-            }
-            daemon.arg(format!("--socket-dir={}", site.path("sockets").display()));
-            daemon.args([&id.to_string(), name, &site.user.name]);
-            site.keep(&mut daemon);
-            site.wait_for(&site.path("sockets").join(format!("qrexec.{name}")));
-        }
+        site.start(WORK, "work", Part::WorkDaemon, Part::WorkAgent);
+        site.start(
+            PERSONAL,
+            "personal",
+            Part::PersonalDaemon,
+            Part::PersonalAgent,
+        );
         site
+    }
+
+    /// Starts a domain: its agent, and its daemon in dom0.
+    fn start(&mut self, id: u32, name: &str, daemon: Part, agent: Part) {
+        let mut command = self.command(agent, id);
+        command.arg("-a").arg(self.agent_socket(id));
+        self.keep(&mut command);
+        let mut command = self.command(daemon, 0);
+        command.arg("--direct");
+        let uuid = match self.cast.make(daemon) {
+            Make::Ours => true,
+            Make::Other(folder) => mentions(&folder, daemon.program(), "--uuid"),
+        };
+        if uuid {
+            command.arg(format!("--uuid=c0ffee00-1234-4abc-8def-{id:012}"));
+        }
+        if self.wire == Wire::Socket {
+            let policy = self.path("policy");
+            command.arg(format!("--policy-program={}", policy.display()));
+        }
+        command.arg(format!("--socket-dir={}", self.path("sockets").display()));
+        command.args([&id.to_string(), name, &self.user.name]);
+        self.keep(&mut command);
+        self.wait_for(&self.path("sockets").join(format!("qrexec.{name}")));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn install(&self, make: &Make) {
-        for name in [
-            "bin",
-            "sockets",
-            "vchan",
-            "services",
-            "config",
-            "run/bulkhead",
-        ] {
+    fn install(&self) {
+        let folders = ["sockets", "vchan", "services", "config", "run/bulkhead"];
+        for name in folders {
             fs::create_dir_all(self.path(name)).unwrap();
         }
-        let from = match make {
-            Make::Ours => Path::new(env!("CARGO_BIN_EXE_qrexec-daemon"))
-                .parent()
-                .unwrap(),
-            Make::Other(folder) => folder,
-        };
-        // Copied, since somebody ordinary may not reach where they are.
-        for name in PROGRAMS {
-            let copied = fs::copy(from.join(name), self.path("bin").join(name));
-            copied.unwrap_or_else(|error| panic!("{}: {error}", from.join(name).display()));
-        }
-        if let Make::Other(folder) = make {
-            for entry in fs::read_dir(folder).unwrap().flatten() {
-                let name = entry.file_name();
-                if name.to_string_lossy().contains(".so") {
-                    fs::copy(entry.path(), self.path("bin").join(name)).unwrap();
-                }
-            }
-        }
+        self.cast.install(&self.path("bin"));
         symlink("/bin/true", self.path("services/bench.True")).unwrap();
         symlink("/bin/cat", self.path("services/bench.Cat")).unwrap();
         let zeros = fs::File::create(self.path("zeros")).unwrap();
         zeros.set_len(STREAM).unwrap();
         let give = format!("exec cat {}", self.path("zeros").display());
-        let scripts = [
-            ("services/bench.Take", "exec cat > /dev/null".to_owned()),
-            ("services/bench.Give", give),
-            (
-                "policy",
-                format!(
-                    "echo result=allow\necho user={}\necho \"target=$3\"\necho autostart=True\necho \"requested_target=$3\"\nif [ \"$3\" = {FORBIDDEN} ]; then exit 1; fi",
-                    self.user.name
-                ),
-            ),
-        ];
-        for (name, text) in scripts {
-            fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
-        }
+        self.script("services/bench.Take", "exec cat > /dev/null");
+        self.script("services/bench.Give", &give);
+        self.script("policy", &self.policy_program());
         for name in ["", "sockets", "vchan", "services", "run/bulkhead"] {
             let (uid, gid) = (self.user.uid.as_raw(), self.user.gid.as_raw());
             chown(self.path(name), Some(uid), Some(gid)).unwrap();
         }
     }
 
+    /// Writes a program.
+    pub fn script(&self, name: &str, text: &str) {
+        fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A policy that allows everything but one target. Older daemons give two words more and want the
+    /// program to make the call too.
+    fn policy_program(&self) -> String {
+        let user = &self.user.name;
+        let sockets = self.path("sockets");
+        let folder = match self.cast.make(Part::Client) {
+            Make::Ours => self.path("bin/ours"),
+            Make::Other(_) => self.path("bin/other"),
+        };
+        format!(
+            r#"if [ "$3" = {FORBIDDEN} ] || [ "$4" = {FORBIDDEN} ]; then echo result=deny; exit 1; fi
+if [ $# = 6 ]; then
+    set -- "$2" "$3" "$4" "$5" "$6" {client} --socket-dir={sockets}
+    case $3 in
+    dom0|@adminvm) exec $6 $7 -d dom0 -c "$5,$2,$1" -E "QUBESRPC $4 $2 name dom0" ;;
+    *) exec $6 $7 -d "$3" -c "$5,$2,$1" "{user}:QUBESRPC $4 $2" ;;
+    esac
+fi
+echo result=allow
+echo user={user}
+echo "target=$3"
+echo autostart=True
+echo "requested_target=$3""#,
+            client = folder.join("qrexec-client").display(),
+            sockets = sockets.display(),
+        )
+    }
+
     /// A program of this site, acting in a domain.
-    pub fn command(&self, program: &str, id: u32) -> Command {
-        let mut command = Command::new(self.path("bin").join(program));
+    pub fn command(&self, part: Part, id: u32) -> Command {
+        let mut command = self.cast.command(&self.path("bin"), part);
         command
             .env("BULKHEAD_ROOT", self.folder.path())
             .env("VCHAN_DOMAIN", id.to_string())
             .env("QREXEC_SERVICE_PATH", self.path("services"))
             .env("QUBES_RPC_CONFIG_PATH", self.path("config"))
-            .env("LD_LIBRARY_PATH", self.path("bin"))
             .env_remove("NOTIFY_SOCKET")
             .current_dir("/");
         match self.wire {
@@ -196,21 +191,31 @@ impl Site {
 
     /// dom0 calls a service of personal.
     pub fn dom0_calls(&self, service: &str) -> Command {
-        let mut command = self.command("qrexec-client", 0);
-        command.arg(format!("--socket-dir={}", self.path("sockets").display()));
+        let mut command = self.client();
         command.args(["-d", "personal"]);
         command.arg(format!("{}:QUBESRPC {service} dom0", self.user.name));
         command
     }
 
+    /// The client in dom0, still without a domain and a command.
+    pub fn client(&self) -> Command {
+        let mut command = self.command(Part::Client, 0);
+        command.arg(format!("--socket-dir={}", self.path("sockets").display()));
+        command
+    }
+
     /// work calls a service.
     pub fn guest_calls(&self, target: &str, service: &str) -> Command {
-        let mut command = self.command("qrexec-client-vm", WORK);
-        command.arg(format!(
-            "--agent-socket={}",
-            self.agent_socket(WORK).display()
-        ));
+        let mut command = self.guest_client();
         command.args([target, service]);
+        command
+    }
+
+    /// The client in work, still without a target and a service.
+    pub fn guest_client(&self) -> Command {
+        let mut command = self.command(Part::GuestClient, WORK);
+        let socket = self.agent_socket(WORK);
+        command.arg(format!("--agent-socket={}", socket.display()));
         command
     }
 
@@ -256,7 +261,7 @@ impl Site {
         }
     }
 
-    fn logs(&self) -> String {
+    pub fn logs(&self) -> String {
         let logs =
             (0..self.running.len()).map(|n| fs::read_to_string(self.path(&format!("{n}.log"))));
         logs.flatten().collect()
@@ -285,6 +290,28 @@ impl Site {
                     )
                 };
                 let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+    }
+
+    /// The services that pairings call.
+    pub fn answer_pairs(&self) {
+        let told = r#"echo "$QREXEC_REMOTE_DOMAIN $QREXEC_SERVICE_ARGUMENT""#;
+        self.script("services/pair.Told", told);
+        self.script("services/pair.Fail", "echo out; echo trouble >&2; exit 42");
+        self.script("services/pair.Deaf", "exec <&-; echo deaf; exit 7");
+        self.script("services/pair.Count", "wc -c");
+        fs::write(self.path("services/pair.Text"), "no program").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        symlink(
+            format!("/dev/tcp/127.0.0.1/{port}"),
+            self.path("services/pair.Tcp"),
+        )
+        .unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = stream.unwrap().write_all(b"tcp");
             }
         });
     }

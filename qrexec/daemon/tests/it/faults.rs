@@ -222,6 +222,31 @@ fn an_agent_of_version_two_is_served_in_its_own_words() {
 }
 
 #[test]
+fn an_agent_may_use_an_id_again_once_it_has_had_its_answer() {
+    let fixture = Fixture::new();
+    fixture.service("test.True", "true");
+    let ready = fixture.start_daemon(2, "personal");
+    let mut agent = fake_agent(&fixture, 2);
+    agent.write_all_blocking(&hello(Version::V4), None).unwrap();
+    wait_ready(&ready);
+    agent.read_exact_blocking(&mut [0; 12], None).unwrap();
+    let trigger = UntrustedTrigger::new("", "dom0", &RequestId::numbered(5), "test.True");
+    // The first call is still waiting for its caller when the others are asked for.
+    let routes = [(); 3].map(|()| {
+        let request = trigger.encode(Version::V4).unwrap();
+        agent.write_all_blocking(&request, None).unwrap();
+        let mut answer = [0; 48];
+        agent.read_exact_blocking(&mut answer, None).unwrap();
+        assert_eq!(answer[..4], (Kind::ServiceConnect as u32).to_le_bytes());
+        answer[8..16].to_vec()
+    });
+    assert!(
+        routes[0] != routes[1] && routes[1] != routes[2],
+        "{routes:?}"
+    );
+}
+
+#[test]
 fn local_programs_that_talk_nonsense_to_the_agent_are_dropped() {
     use std::io::Write as _;
     use std::os::unix::net::UnixStream;
