@@ -11,8 +11,18 @@
 //! they stand in sentences.
 #![forbid(unsafe_code)]
 
+mod bits;
+mod decided;
+mod difference;
 mod explain;
+mod format;
+mod plane;
+mod relation;
 mod suggestion;
 
+pub use decided::{Decided, listed};
+pub use difference::{Change, Difference, by_rules};
 pub use explain::{Explainer, Explanation, Field, NearMiss};
+pub use format::format_policy;
+pub use relation::Kind;
 pub use suggestion::Suggestion;

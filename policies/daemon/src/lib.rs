@@ -36,7 +36,7 @@ pub mod wire;
 
 pub use decide::{Decision, decide};
 pub use ledger::{Ledger, LedgerError, Record};
-pub use load::{Directory, load_policy, load_policy_beside};
+pub use load::{Directory, load_files, load_policy, load_policy_beside};
 pub use render::render;
 pub use serve::{ServeError, run};
 pub use status::{PolicyStatus, Status, status_socket};

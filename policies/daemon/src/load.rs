@@ -119,7 +119,16 @@ pub fn load_policy_beside(
             }
         }
     }
-    let loaded = Policy::load(&files, &Disk { old });
+    finish(&files, old, problems)
+}
+
+/// Parses what was read; what could not be read counts as an error of the policy.
+fn finish(
+    files: &[PolicyFile],
+    old: Option<&Path>,
+    mut problems: Vec<Diagnostic>,
+) -> Result<Policy, Rejected> {
+    let loaded = Policy::load(files, &Disk { old });
     if problems.is_empty() {
         return loaded;
     }
@@ -132,6 +141,37 @@ pub fn load_policy_beside(
         diagnostics: problems,
         sources,
     })
+}
+
+/// Reads files that make up a policy by themselves, in the byte order of their names. What they
+/// include is looked for beside them.
+///
+/// # Errors
+///
+/// As [`load_policy`].
+pub fn load_files(paths: &[PathBuf], old: Option<&Path>) -> Result<Policy, Rejected> {
+    let mut problems = Vec::new();
+    let mut files = Vec::new();
+    for path in paths {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        match read(path) {
+            Ok(text) => files.push(PolicyFile {
+                directory: directory.to_string_lossy().into_owned(),
+                name: path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                text,
+            }),
+            Err(why) => {
+                let message = format!("cannot read `{}`: {why}", path.display());
+                problems.push(Diagnostic::global(message));
+            }
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    finish(&files, old, problems)
 }
 
 /// Where older files lie: for `…/etc/qubes/policy.d`, as for `…/etc/bulkhead/policy.d`, in

@@ -39,6 +39,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// Where; `None` when it is about the set of files and no text.
     pub span: Option<Span>,
+    /// A word for the kind of finding, which programs can rely on; lint has one, syntax none.
+    pub code: Option<&'static str>,
     /// What, in one line, starting in lower case, without a full stop.
     pub message: String,
     /// What to write beside the caret; may be empty.
@@ -55,6 +57,7 @@ impl Diagnostic {
         Self {
             severity: Severity::Error,
             span: Some(span),
+            code: None,
             message: message.into(),
             label: String::new(),
             notes: Vec::new(),
@@ -67,6 +70,7 @@ impl Diagnostic {
         Self {
             severity: Severity::Error,
             span: None,
+            code: None,
             message: message.into(),
             label: String::new(),
             notes: Vec::new(),
@@ -80,6 +84,12 @@ impl Diagnostic {
             severity: Severity::Warning,
             ..Self::error(span, message)
         }
+    }
+
+    /// With the word for its kind.
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// With words beside the caret.

@@ -12,6 +12,8 @@
 //! work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
 //! ```
 //!
+//! A file that declares no domain is about those of the system it is checked in.
+//!
 //! Dom0 is there without being declared. A target may be left out, which asks for `@default`.
 //! `target=`, `user=` and `autostart=` are about an `allow`; `default_target=` and `targets=`
 //! (all choices, sorted, with commas) about an `ask`.
@@ -39,7 +41,8 @@ const FLAGS: [&str; 3] = ["template_for_dispvms", "halted", "internal"];
 /// One file of expectations.
 #[derive(Clone, Debug)]
 pub struct Expectations {
-    system: System,
+    /// The domains that the file declares; `None` when it declares none.
+    system: Option<System>,
     lines: Vec<Expectation>,
     sources: SourceMap,
 }
@@ -87,7 +90,7 @@ impl Expectations {
             });
         }
         Ok(Self {
-            system: System::new(domains),
+            system: (domains.len() > 1).then(|| System::new(domains)),
             lines,
             sources,
         })
@@ -109,37 +112,40 @@ impl Expectations {
     }
 
     /// Holds a policy against the expectations; each one that it fails is an error.
-    pub fn check(&self, policy: &Policy) -> Vec<Diagnostic> {
-        let failed = self
-            .lines
-            .iter()
-            .filter_map(|line| self.fails(line, policy));
-        failed.collect()
+    ///
+    /// They are about the domains that the file declares, or, if it declares none, about
+    /// those of `around`.
+    pub fn check(&self, policy: &Policy, around: &System) -> Vec<Diagnostic> {
+        let system = self.system.as_ref().unwrap_or(around);
+        let lines = self.lines.iter();
+        lines
+            .filter_map(|line| fails(line, policy, system))
+            .collect()
     }
+}
 
-    fn fails(&self, expected: &Expectation, policy: &Policy) -> Option<Diagnostic> {
-        let verdict = policy.evaluate(&self.system, &expected.call);
-        let decided = match verdict.rule() {
-            Some(rule) => format!("decided by {}: `{rule}`", rule.location),
-            None => "no rule decided".to_owned(),
-        };
-        if verdict.word() != expected.verdict {
-            let (wanted, found) = (&expected.verdict, verdict.word());
-            let message = format!("expected `{wanted}`, the policy says `{found}`");
-            let error = Diagnostic::error(expected.span, message).note(decided);
-            return Some(match &verdict {
-                Verdict::Deny(reason) => error.label(reason.denial().to_string()),
-                _ => error,
-            });
-        }
-        let wrong = |(key, wanted, span): &(String, String, Span)| {
-            let found = detail(&verdict, key);
-            let found = found.unwrap_or_else(|| "nothing".to_owned());
-            let message = format!("expected `{key}={wanted}`, found `{found}`");
-            (found != *wanted).then(|| Diagnostic::error(*span, message).note(&*decided))
-        };
-        expected.details.iter().find_map(wrong)
+fn fails(expected: &Expectation, policy: &Policy, system: &System) -> Option<Diagnostic> {
+    let verdict = policy.evaluate(system, &expected.call);
+    let decided = match verdict.rule() {
+        Some(rule) => format!("decided by {}: `{rule}`", rule.location),
+        None => "no rule decided".to_owned(),
+    };
+    if verdict.word() != expected.verdict {
+        let (wanted, found) = (&expected.verdict, verdict.word());
+        let message = format!("expected `{wanted}`, the policy says `{found}`");
+        let error = Diagnostic::error(expected.span, message).note(decided);
+        return Some(match &verdict {
+            Verdict::Deny(reason) => error.label(reason.denial().to_string()),
+            _ => error,
+        });
     }
+    let wrong = |(key, wanted, span): &(String, String, Span)| {
+        let found = detail(&verdict, key);
+        let found = found.unwrap_or_else(|| "nothing".to_owned());
+        let message = format!("expected `{key}={wanted}`, found `{found}`");
+        (found != *wanted).then(|| Diagnostic::error(*span, message).note(&*decided))
+    };
+    expected.details.iter().find_map(wrong)
 }
 
 fn detail(verdict: &Verdict, key: &str) -> Option<String> {

@@ -104,7 +104,7 @@ pub fn expectations(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(expectations) = Expectations::parse("t", &text) {
         let policy = Policy::from_texts([("p", POLICY)]).unwrap();
-        assert!(expectations.check(&policy).len() <= expectations.len());
+        assert!(expectations.check(&policy, &System::default()).len() <= expectations.len());
     }
 }
 

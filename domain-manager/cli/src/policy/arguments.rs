@@ -11,6 +11,12 @@ pub enum PolicyCommand {
     Explain(Explain),
     /// Say what is wrong with the policy
     Check(Check),
+    /// Hold the policy against the expectations in `*.test` files
+    Test(Test),
+    /// Say which decisions differ between two policies
+    Diff(Diff),
+    /// Lay out policy files, with the fields of rules below each other
+    Fmt(Fmt),
 }
 
 /// How to answer.
@@ -98,9 +104,84 @@ A line that is no such object is answered with the verdict error.";
 
 #[derive(Debug, Args)]
 pub struct Check {
+    /// Files that make up a policy by themselves, instead of policy directories
+    #[arg(conflicts_with = "directories")]
+    pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub policy: PolicyFrom,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = TEST_HELP)]
+pub struct Test {
+    /// Files of expectations instead of all `*.test` in the policy directories
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub policy: PolicyFrom,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+const TEST_HELP: &str = "\
+A file of expectations declares domains and says what has to come of calls between them:
+
+  domain work       AppVM  default_dispvm=disp-base tags=office,backed-up
+  domain disp-base  AppVM  template_for_dispvms halted
+
+  work -> vault    qubes.Filecopy  deny
+  work -> @dispvm  qubes.OpenInVM  allow target=@dispvm:disp-base
+  work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
+
+A file that declares no domain is about those of --system. The exit code is 1 when an expectation is
+not met.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DIFF_HELP)]
+pub struct Diff {
+    /// A policy: a directory, several with colons between them (highest priority first), or a
+    /// file alone
+    #[arg(value_name = "A")]
+    pub old: String,
+    /// Another one; without it, the system's own
+    #[arg(value_name = "B")]
+    pub new: Option<String>,
+    /// The directory that `!compat-4.0` reads, for both
+    #[arg(long = "old-policy", value_name = "DIR")]
+    pub old_policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// Exit with 1 if any decision differs
+    #[arg(long)]
+    pub exit_code: bool,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+const DIFF_HELP: &str = "\
+The difference is exact for every call that can be made in the system: from each domain and dom0, to
+each domain, dom0, @default, @dispvm and @dispvm:TEMPLATE, for each service and argument that either
+policy names, and for any that neither does.
+
+In JSON, each of `changes` is about every service of `services`, from every one of `sources`, to every
+one of `targets`; no call is in two. The argument `*` is any that no rule of that service names, the
+service `*` any that no rule names. `before` and `after` hold verdict, target (null where an allowed
+call goes where it was meant to go), targets, default_target, user, autostart, notify and rule.
+A domain is never offered itself, even if `targets` holds it for the others.";
+
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files instead of all in the policy directories; `-` is standard input
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub policy: PolicyFrom,
+    /// Change nothing; name the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
 }

@@ -5,6 +5,7 @@ use policyd::render;
 use serde::Serialize;
 
 use super::arguments::{Check, Format};
+use super::diagnostics::DiagnosticText;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -12,23 +13,26 @@ use crate::list::{print, print_json};
 
 pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> {
     let json = json || asked.format == Format::Json;
-    let read = source::read(client, &asked.policy);
+    let read = match asked.files.is_empty() {
+        true => source::read(client, &asked.policy),
+        false => source::alone(&asked.files, asked.policy.old.as_deref()),
+    };
     if json {
         #[derive(Serialize)]
         struct Checked {
             valid: bool,
             rules: usize,
-            diagnostics: Vec<String>,
+            diagnostics: Vec<DiagnosticText>,
         }
-        let diagnostics = match &read {
-            Ok(policy) => policy.warnings(),
-            Err(rejected) => &rejected.diagnostics,
+        let (diagnostics, sources) = match &read {
+            Ok(policy) => (policy.warnings(), policy.sources()),
+            Err(rejected) => (&rejected.diagnostics[..], &rejected.sources),
         };
-        let messages = diagnostics.iter().map(|d| d.message.clone());
+        let diagnostics = diagnostics.iter().map(|d| DiagnosticText::new(d, sources));
         print_json(&Checked {
             valid: read.is_ok(),
             rules: read.as_ref().map_or(0, |policy| policy.rules().len()),
-            diagnostics: messages.collect(),
+            diagnostics: diagnostics.collect(),
         })?;
         return Ok(u8::from(read.is_err()));
     }

@@ -7,8 +7,12 @@
 mod answer;
 pub mod arguments;
 mod check;
+mod diagnostics;
+mod diff;
 mod explain;
+mod fmt;
 mod source;
+mod test;
 
 use arguments::PolicyCommand;
 
@@ -20,5 +24,8 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
     match command {
         PolicyCommand::Explain(asked) => explain::explain(client, asked, json),
         PolicyCommand::Check(asked) => check::check(client, asked, json),
+        PolicyCommand::Test(asked) => test::test(client, asked, json),
+        PolicyCommand::Diff(asked) => diff::diff(client, asked, json),
+        PolicyCommand::Fmt(asked) => fmt::fmt(client, asked),
     }
 }

@@ -1,26 +1,79 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which policy and which domains are meant: the system's own, or what the options name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bulkhead_policy::{Policy, Rejected, System};
-use policyd::{Directory, load_policy, load_policy_beside, render};
+use bulkhead_policy::{FileKind, Policy, Rejected, System};
+use policyd::{Directory, load_files, load_policy, load_policy_beside, render};
 
 use super::arguments::{PolicyFrom, SystemFrom};
 use crate::client::Client;
 use crate::failure::Failure;
 
-/// Reads the policy, or says all that is wrong with it.
-pub fn read(client: &Client, from: &PolicyFrom) -> Result<Policy, Box<Rejected>> {
-    let directories = match from.directories.is_empty() {
+/// The policy directories that are meant, highest priority first.
+pub fn directories(client: &Client, from: &PolicyFrom) -> Vec<Directory> {
+    match from.directories.is_empty() {
         true => Directory::of(client.layout()),
         false => from.directories.iter().map(Directory::required).collect(),
-    };
-    match &from.old {
-        Some(old) => load_policy_beside(&directories, Some(old)),
-        None => load_policy(&directories),
+    }
+}
+
+/// Reads the policy, or says all that is wrong with it.
+pub fn read(client: &Client, from: &PolicyFrom) -> Result<Policy, Box<Rejected>> {
+    load(&directories(client, from), from.old.as_deref())
+}
+
+fn load(directories: &[Directory], old: Option<&Path>) -> Result<Policy, Box<Rejected>> {
+    match old {
+        Some(old) => load_policy_beside(directories, Some(old)),
+        None => load_policy(directories),
     }
     .map_err(Box::new)
+}
+
+/// The system's own policy.
+pub fn own(client: &Client, old: Option<&Path>) -> Result<Policy, Failure> {
+    let own = load(&Directory::of(client.layout()), old);
+    own.map_err(|rejected| invalid(&rejected))
+}
+
+/// The policy that a word names: a file alone, or directories with colons between them.
+pub fn named(name: &str, old: Option<&Path>) -> Result<Policy, Failure> {
+    let path = Path::new(name);
+    let read = match path.is_file() {
+        true => alone(&[path.to_owned()], old),
+        false => {
+            let directories: Vec<_> = name.split(':').map(Directory::required).collect();
+            load(&directories, old)
+        }
+    };
+    read.map_err(|rejected| invalid(&rejected))
+}
+
+/// Files that make up a policy by themselves, in the order of their names.
+pub fn alone(files: &[PathBuf], old: Option<&Path>) -> Result<Policy, Box<Rejected>> {
+    load_files(files, old).map_err(Box::new)
+}
+
+/// The policy files in directories.
+pub fn policy_files(directories: &[Directory]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for directory in directories {
+        let entries = match std::fs::read_dir(&directory.path) {
+            Ok(entries) => entries,
+            Err(_) if directory.optional => continue,
+            Err(error) => {
+                let what = format!("cannot read {}", directory.path.display());
+                return Err(Failure::new(what).because(&error));
+            }
+        };
+        let of_policy =
+            |name: &std::ffi::OsStr| FileKind::of(&name.to_string_lossy()) == FileKind::Policy;
+        let entries = entries.flatten().filter(|e| of_policy(&e.file_name()));
+        files.extend(entries.map(|entry| entry.path()));
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// What a person is told of a policy that is none.

@@ -247,3 +247,317 @@ fn older_files_lie_beside_the_policy_or_where_the_option_says() {
     let told = fixture.run(&[&explain[..], &policy, &["--old-policy", "elsewhere"]].concat());
     assert!(told.starts_with("deny"), "{told}");
 }
+
+const TESTS: &str = "\
+domain work AppVM
+domain personal AppVM
+domain untrusted AppVM default_dispvm=disp-base
+domain disp-base AppVM template_for_dispvms
+
+work      -> personal  qubes.Filecopy  allow target=personal
+untrusted -> personal  qubes.Filecopy  ask
+untrusted -> @dispvm   qubes.OpenInVM  allow target=@dispvm:disp-base
+";
+
+#[test]
+fn an_expectation_that_is_not_met_is_shown_with_the_rule_that_decided() {
+    let fixture = offline();
+    fixture.write("policy/30-user.test", TESTS);
+    insta::assert_snapshot!(fixture.run(&["policy", "test", "--policy", "policy"]), @r"
+    error: expected `ask`, the policy says `deny`
+     --> policy/30-user.test:7:1
+      |
+    7 | untrusted -> personal  qubes.Filecopy  ask
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ a rule denies the call
+      |
+      = note: decided by policy/30-user.policy:3: `qubes.Filecopy * untrusted @anyvm deny`
+
+    Expectations met: 2, not met: 1; files: 1.
+    [exit code 1]
+    ");
+    fixture.write("policy/30-user.test", &TESTS.replace("ask", "deny"));
+    insta::assert_snapshot!(fixture.run(&["policy", "test", "--policy", "policy"]), @"Expectations met: 3, not met: 0; files: 1.");
+    fixture.write("mine.test", "work -> personal qubes.Filecopy allow\n");
+    let words = [
+        "policy",
+        "test",
+        "mine.test",
+        "--policy",
+        "policy",
+        "--system",
+        "system.json",
+    ];
+    insta::assert_snapshot!(fixture.run(&[&words[..], &["--format", "json"]].concat()), @r#"
+    {
+      "passed": 1,
+      "failed": 0,
+      "files": [
+        {
+          "file": "mine.test",
+          "expectations": 1,
+          "failures": []
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn a_difference_names_the_decisions_and_both_rules() {
+    let fixture = offline();
+    let changed = POLICY.replace("untrusted @anyvm deny", "untrusted @anyvm ask");
+    fixture.write("new/30-user.policy", &changed);
+    fixture.write(
+        "new/20-first.policy",
+        "qubes.Filecopy +x work personal deny\n",
+    );
+    let diff = |more: &[&str]| {
+        let words = ["policy", "diff", "policy", "new", "--system", "system.json"];
+        fixture.run(&[&words[..], more].concat())
+    };
+    insta::assert_snapshot!(diff(&["--exit-code"]), @r"
+    deny  ⇒  ask @dispvm:disp-base, disp-base, personal, untrusted, work
+      was qubes.Filecopy * untrusted @anyvm deny   policy/30-user.policy:3
+      now qubes.Filecopy * untrusted @anyvm ask   new/30-user.policy:3
+        qubes.Filecopy, qubes.Filecopy+x: untrusted → @default, @dispvm, disp-base, personal, untrusted, work and 1 more
+
+    allow  ⇒  deny
+      was qubes.Filecopy * work personal allow   policy/30-user.policy:2
+      now qubes.Filecopy +x work personal deny   new/20-first.policy:1
+        qubes.Filecopy+x: work → personal
+
+    Decisions that change: 15, of 160.
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(diff(&["--format", "json"]), @r#"
+    {
+      "compared": 160,
+      "changed": 15,
+      "changes": [
+        {
+          "calls": 14,
+          "services": [
+            {
+              "service": "qubes.Filecopy",
+              "argument": "*"
+            },
+            {
+              "service": "qubes.Filecopy",
+              "argument": "+x"
+            }
+          ],
+          "sources": [
+            "untrusted"
+          ],
+          "targets": [
+            "@default",
+            "@dispvm",
+            "disp-base",
+            "personal",
+            "untrusted",
+            "work",
+            "@dispvm:disp-base"
+          ],
+          "before": {
+            "verdict": "deny",
+            "target": null,
+            "targets": [],
+            "default_target": null,
+            "user": null,
+            "autostart": null,
+            "notify": true,
+            "rule": {
+              "file": "policy/30-user.policy",
+              "line": 3,
+              "text": "qubes.Filecopy * untrusted @anyvm deny"
+            }
+          },
+          "after": {
+            "verdict": "ask",
+            "target": null,
+            "targets": [
+              "@dispvm:disp-base",
+              "disp-base",
+              "personal",
+              "untrusted",
+              "work"
+            ],
+            "default_target": null,
+            "user": null,
+            "autostart": true,
+            "notify": false,
+            "rule": {
+              "file": "new/30-user.policy",
+              "line": 3,
+              "text": "qubes.Filecopy * untrusted @anyvm ask"
+            }
+          }
+        },
+        {
+          "calls": 1,
+          "services": [
+            {
+              "service": "qubes.Filecopy",
+              "argument": "+x"
+            }
+          ],
+          "sources": [
+            "work"
+          ],
+          "targets": [
+            "personal"
+          ],
+          "before": {
+            "verdict": "allow",
+            "target": null,
+            "targets": [],
+            "default_target": null,
+            "user": null,
+            "autostart": true,
+            "notify": false,
+            "rule": {
+              "file": "policy/30-user.policy",
+              "line": 2,
+              "text": "qubes.Filecopy * work personal allow"
+            }
+          },
+          "after": {
+            "verdict": "deny",
+            "target": null,
+            "targets": [],
+            "default_target": null,
+            "user": null,
+            "autostart": null,
+            "notify": true,
+            "rule": {
+              "file": "new/20-first.policy",
+              "line": 1,
+              "text": "qubes.Filecopy +x work personal deny"
+            }
+          }
+        }
+      ]
+    }
+    "#);
+    let same = [
+        "policy",
+        "diff",
+        "policy",
+        "policy/30-user.policy",
+        "--system",
+        "system.json",
+    ];
+    insta::assert_snapshot!(fixture.run(&same), @"No decision changes, of 120.");
+}
+
+#[test]
+fn files_are_laid_out_where_they_are_and_checked_without_touching_them() {
+    let fixture = offline();
+    let check = ["policy", "fmt", "--check", "--policy", "policy"];
+    insta::assert_snapshot!(fixture.run(&check), @r"
+    policy/30-user.policy
+    [exit code 1]
+    ");
+    assert_eq!(
+        std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap(),
+        POLICY
+    );
+    assert_eq!(fixture.run(&["policy", "fmt", "--policy", "policy"]), "");
+    let laid_out = std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap();
+    insta::assert_snapshot!(laid_out, @r"
+    # Files go where they are safe.
+    qubes.Filecopy  *  work       personal  allow
+    qubes.Filecopy  *  untrusted  @anyvm    deny
+    qubes.OpenInVM  *  @anyvm     @dispvm   allow
+    ");
+    assert_eq!(fixture.run(&check), "");
+    let piped = fixture.run_with(&["policy", "fmt", "-"], POLICY.as_bytes());
+    assert_eq!(piped, laid_out);
+}
+
+#[test]
+fn diagnostics_for_programs_have_places() {
+    let fixture = offline();
+    fixture.write(
+        "a/30-user.policy",
+        "s * work vault alow\n!include b\nx * wörk vault deny\n",
+    );
+    fixture.write("a/b", "s * work\n");
+    let words = ["policy", "check", "--policy", "a", "--format", "json"];
+    insta::assert_snapshot!(fixture.run(&words), @r#"
+    {
+      "valid": false,
+      "rules": 0,
+      "diagnostics": [
+        {
+          "severity": "error",
+          "message": "expected `allow`, `deny` or `ask`, found `alow`",
+          "file": "a/30-user.policy",
+          "line": 1,
+          "column": 16,
+          "end": 20,
+          "label": "not an action",
+          "notes": [
+            {
+              "message": "a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            }
+          ],
+          "help": "did you mean `allow`?",
+          "replacement": "allow"
+        },
+        {
+          "severity": "error",
+          "message": "expected a target, found the end of the line",
+          "file": "a/b",
+          "line": 1,
+          "column": 1,
+          "end": 9,
+          "label": "3 of 5 fields",
+          "notes": [
+            {
+              "message": "a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            },
+            {
+              "message": "included from a/30-user.policy:2",
+              "file": "a/30-user.policy",
+              "line": 2,
+              "column": 1,
+              "end": 11
+            }
+          ],
+          "help": null,
+          "replacement": null
+        },
+        {
+          "severity": "warning",
+          "message": "no domain can be called `wörk`: the rule never matches",
+          "file": "a/30-user.policy",
+          "line": 3,
+          "column": 5,
+          "end": 9,
+          "label": "",
+          "notes": [
+            {
+              "message": "a domain name holds letters, digits, `_`, `.` and `-`, not 'ö'",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            }
+          ],
+          "help": null,
+          "replacement": null
+        }
+      ]
+    }
+    [exit code 1]
+    "#);
+}

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod differing;
 mod explaining;
+mod formatting;
 mod random;
 mod suggesting;
 mod world;

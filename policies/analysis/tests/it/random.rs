@@ -98,7 +98,8 @@ pub fn rule() -> impl Strategy<Value = String> {
 
 prop_compose! {
     fn machine(at: usize)(
-        class in select(&CLASSES[..2]),
+        class in select(&["AppVM", "AppVM", "DispVM", "RemoteVM"][..]),
+        relay in proptest::option::of(select(&NAMES[..])),
         tags in subsequence(&TAGS[..], 0..=2),
         template: bool,
         default in proptest::option::of(select(&["a", "b", "gone"][..])),
@@ -112,6 +113,8 @@ prop_compose! {
             default_dispvm: default.map(|name| name.parse().unwrap()),
             power_state: if running { "Running" } else { "Halted" }.to_owned(),
             internal,
+            relayvm: relay.map(|name| name.parse().unwrap()),
+            transport_rpc: Some("r".to_owned()),
             ..domain(NAMES[at], class)
         }
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bulkhead_policy::Expectations;
+use bulkhead_policy::{Expectations, System};
 use policyd::{Directory, load_policy, render};
 
 fn defaults() -> PathBuf {
@@ -27,7 +27,7 @@ fn check(directories: &[Directory], test: &Path) -> usize {
             render(&rejected.diagnostics, &rejected.sources, false)
         )
     });
-    let failed = expectations.check(&policy);
+    let failed = expectations.check(&policy, &System::default());
     assert!(
         failed.is_empty(),
         "\n{}",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files of expectations: how a failed one and a misspelt one are shown.
 
-use bulkhead_policy::{Expectations, Rejected};
+use bulkhead_policy::{Expectations, Rejected, System};
 
 use crate::world::{policy, shown};
 
@@ -24,7 +24,7 @@ work -> u deny
     let expectations = Expectations::parse("t", text).unwrap();
     assert_eq!(expectations.len(), 6);
     let failed = Rejected {
-        diagnostics: expectations.check(&policy),
+        diagnostics: expectations.check(&policy, &System::default()),
         sources: expectations.sources().clone(),
     };
     insta::assert_snapshot!(shown(&failed), @r"

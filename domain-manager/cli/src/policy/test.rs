@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `bulkhead policy test`.
+
+use std::path::{Path, PathBuf};
+
+use bulkhead_policy::{Diagnostic, Expectations, Policy, SourceMap, System};
+use policyd::{Directory, render};
+use serde::Serialize;
+
+use super::arguments::{Format, Test};
+use super::diagnostics::DiagnosticText;
+use super::source;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::list::{print, print_json};
+
+#[derive(Serialize)]
+struct Tested {
+    passed: usize,
+    failed: usize,
+    files: Vec<FileTested>,
+}
+
+#[derive(Serialize)]
+struct FileTested {
+    file: String,
+    expectations: usize,
+    failures: Vec<DiagnosticText>,
+}
+
+pub fn test(client: &Client, asked: &Test, json: bool) -> Result<u8, Failure> {
+    let policy = source::read(client, &asked.policy);
+    let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
+    let system = match &asked.system.system {
+        Some(_) => source::system(client, &asked.system)?,
+        None => System::default(),
+    };
+    let files = match asked.files.is_empty() {
+        true => beside(&source::directories(client, &asked.policy))?,
+        false => asked.files.clone(),
+    };
+    let mut tested = Tested {
+        passed: 0,
+        failed: 0,
+        files: Vec::new(),
+    };
+    let mut shown = String::new();
+    for file in files {
+        let (count, failures, sources) = run(&file, &policy, &system)?;
+        if !failures.is_empty() {
+            shown.push_str(&render(&failures, &sources, false));
+            shown.push_str("\n\n");
+        }
+        tested.failed += failures.len();
+        tested.passed += count.saturating_sub(failures.len());
+        let failures = failures.iter().map(|d| DiagnosticText::new(d, &sources));
+        tested.files.push(FileTested {
+            file: file.display().to_string(),
+            expectations: count,
+            failures: failures.collect(),
+        });
+    }
+    match json || asked.format == Format::Json {
+        true => print_json(&tested)?,
+        false => {
+            let (met, failed) = (tested.passed, tested.failed);
+            let files = tested.files.len();
+            print(&format!(
+                "{shown}Expectations met: {met}, not met: {failed}; files: {files}.\n"
+            ))?;
+        }
+    }
+    Ok(u8::from(tested.failed > 0))
+}
+
+/// How many expectations a file holds, which of them fail, and the text they stand in. A file
+/// that makes no sense fails as a whole.
+fn run(
+    file: &Path,
+    policy: &Policy,
+    system: &System,
+) -> Result<(usize, Vec<Diagnostic>, SourceMap), Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read {name}")).because(&error))?;
+    Ok(match Expectations::parse(&name, &text) {
+        Ok(expectations) => {
+            let failed = expectations.check(policy, system);
+            (expectations.len(), failed, expectations.sources().clone())
+        }
+        Err(rejected) => (0, rejected.diagnostics, rejected.sources),
+    })
+}
+
+/// The `*.test` files in policy directories, by name.
+fn beside(directories: &[Directory]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for directory in directories {
+        let entries = match std::fs::read_dir(&directory.path) {
+            Ok(entries) => entries,
+            Err(_) if directory.optional => continue,
+            Err(error) => {
+                let what = format!("cannot read {}", directory.path.display());
+                return Err(Failure::new(what).because(&error));
+            }
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "test")));
+    }
+    files.sort();
+    Ok(files)
+}

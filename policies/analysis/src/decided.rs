@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! An outcome in words, for programs and people.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::plane::Plane;
+use crate::relation::{Outcome, Values};
+
+/// What becomes of some calls.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Decided {
+    /// `allow`, `ask` or `deny`.
+    pub verdict: &'static str,
+    /// Where an allowed call goes; `None` where it goes where it was meant to go.
+    pub target: Option<String>,
+    /// Where a call may go that is asked for. A caller is never offered itself, even if it
+    /// stands here for the others.
+    pub targets: Vec<String>,
+    /// The one of them that is offered first.
+    pub default_target: Option<String>,
+    /// Who runs the service, when the rule says so.
+    pub user: Option<String>,
+    /// Whether a halted target is started.
+    pub autostart: Option<bool>,
+    /// Whether the user is told.
+    pub notify: bool,
+}
+
+impl Decided {
+    pub(crate) fn new(outcome: Outcome, plane: &Plane<'_>, values: &Values) -> Self {
+        let empty = Self {
+            verdict: "deny",
+            target: None,
+            targets: Vec::new(),
+            default_target: None,
+            user: None,
+            autostart: None,
+            notify: true,
+        };
+        let with_terms = |verdict, terms: u32| {
+            let terms = values.terms.get(terms);
+            Self {
+                verdict,
+                user: terms.user.as_deref().map(str::to_owned),
+                autostart: Some(terms.autostart),
+                notify: terms.notify,
+                ..empty.clone()
+            }
+        };
+        match outcome {
+            Outcome::Deny { notify } => Self { notify, ..empty },
+            Outcome::Allow { to, terms } => Self {
+                target: to.map(|at| plane.text(at as usize)),
+                ..with_terms("allow", terms)
+            },
+            Outcome::Ask { question, terms } => {
+                let question = values.questions.get(question);
+                let mut targets: Vec<_> =
+                    question.choices.iter().map(|at| plane.text(at)).collect();
+                targets.sort_unstable();
+                Self {
+                    targets,
+                    default_target: question.default.map(|at| plane.text(at)),
+                    ..with_terms("ask", terms)
+                }
+            }
+        }
+    }
+}
+
+/// So many names of a list are told to people.
+const TOLD_MAX: usize = 6;
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verdict)?;
+        if let Some(target) = &self.target {
+            write!(f, " → {target}")?;
+        }
+        if !self.targets.is_empty() {
+            write!(f, " {}", listed(&self.targets))?;
+        }
+        if let Some(default) = &self.default_target {
+            write!(f, ", first {default}")?;
+        }
+        if let Some(user) = &self.user {
+            write!(f, ", as {user}")?;
+        }
+        if self.autostart == Some(false) {
+            f.write_str(", starting nothing")?;
+        }
+        match (self.verdict, self.notify) {
+            ("deny", false) => f.write_str(", silently"),
+            ("allow" | "ask", true) => f.write_str(", with a notice"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Names in a sentence; of many the first, and how many more.
+pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let shown: Vec<&str> = names.iter().map(AsRef::as_ref).take(TOLD_MAX).collect();
+    match names.len() {
+        0..=TOLD_MAX => shown.join(", "),
+        many => format!("{} and {} more", shown.join(", "), many - TOLD_MAX),
+    }
+}
