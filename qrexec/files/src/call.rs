@@ -28,6 +28,11 @@ impl Target {
         Self("@dispvm".into())
     }
 
+    /// Whom policy or the user choose.
+    pub fn default_domain() -> Self {
+        Self("@default".into())
+    }
+
     /// The target as `qrexec-client-vm` takes it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The commands `bulkhead-copy` and `bulkhead-move`.
+//!
+//! They also go by the names that scripts and people know: `qvm-copy-to-vm` and `qvm-move-to-vm` take
+//! the same words; `qvm-copy` and `qvm-move` take files only, and policy or the user choose the domain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
 use crate::report::{FAILED, NO_SERVICE, REFUSED, complain, failure};
-use crate::send::{SendError, Sent, remove, send};
+use crate::send::{SendError, Sent, on_terminal, remove, send};
 
 const SERVICE: &str = "qubes.Filecopy";
 
@@ -21,6 +24,26 @@ pub struct Arguments {
     /// What it gets: files, folders with all they hold, links inside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+}
+
+/// What the commands take under the names that leave the domain open.
+#[derive(Debug, Parser)]
+struct FilesOnly {
+    /// What another domain gets: files, folders with all they hold, links inside them
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Arguments {
+    /// What the command line means if this program was called by a name that leaves the domain open.
+    pub fn of_open_name() -> Option<Self> {
+        let own = std::env::args_os().next()?;
+        let name = Path::new(&own).file_name()?.to_str()?;
+        matches!(name, "qvm-copy" | "qvm-move").then(|| Self {
+            target: Target::default_domain(),
+            files: FilesOnly::parse().files,
+        })
+    }
 }
 
 /// What happens to the files here.
@@ -82,11 +105,8 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
 
 fn exchange(arguments: &Arguments) -> Result<(Result<Sent, SendError>, u8), CannotCall> {
     let (input, output, ending) = Call::begin(&arguments.target, SERVICE)?.split();
-    let sent = send(
-        &arguments.files,
-        &arguments.target.to_string(),
-        input,
-        output,
-    );
+    let progress = on_terminal(&arguments.files);
+    let target = arguments.target.to_string();
+    let sent = send(&arguments.files, &target, input, output, progress);
     Ok((sent, ending.code()?))
 }

@@ -15,5 +15,7 @@ struct Command {
 }
 
 fn main() -> ExitCode {
-    run(&Command::parse().arguments, Mode::Move)
+    let arguments = Arguments::of_open_name();
+    let arguments = arguments.unwrap_or_else(|| Command::parse().arguments);
+    run(&arguments, Mode::Move)
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bulkhead_files::report::failure;
-use bulkhead_files::send::send;
+use bulkhead_files::send::{on_terminal, send};
 
 fn main() -> ExitCode {
     let paths: Vec<PathBuf> = env::args_os().skip(1).map(Into::into).collect();
@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Ok(output) => File::from(output),
         Err(error) => return failure(&error),
     };
-    match send(&paths, "the other domain", output, io::stdin().lock()) {
+    let progress = on_terminal(&paths);
+    let input = io::stdin().lock();
+    match send(&paths, "the other domain", output, input, progress) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => failure(&error),
     }

@@ -5,7 +5,9 @@
 //! only believed as far as the sender's own checksum agrees.
 
 mod explain;
+mod meter;
 mod pack;
 
 pub use explain::shown;
+pub use meter::{Meter, on_terminal};
 pub use pack::{SendError, Sent, remove, send};

@@ -80,16 +80,19 @@ impl From<SendError> for Stop {
 /// Sends `paths` over `output` and reads the answer from `input`.
 ///
 /// Each path arrives under its last part. `target` is the receiver's name for messages.
-/// `output` is dropped before the answer is read, so that the receiver sees the end.
+/// `output` is dropped before the answer is read, so that the receiver sees the end. `progress` hears how
+/// many bytes of content each piece had, and `None` at the end.
 pub fn send<W: Write, R: Read>(
     paths: &[PathBuf],
     target: &str,
     output: W,
     input: R,
+    mut progress: impl FnMut(Option<u64>),
 ) -> Result<Sent, SendError> {
     let mut packing = Packing {
         encoder: Encoder::new(),
         output,
+        progress: &mut progress,
         sent: Sent::default(),
     };
     let packed = packing.all(paths);
@@ -97,8 +100,10 @@ pub fn send<W: Write, R: Read>(
         encoder,
         output,
         sent,
+        ..
     } = packing;
     drop(output);
+    progress(None);
     if let Err(Stop::Failed(error)) = packed {
         return Err(error);
     }
@@ -134,13 +139,14 @@ pub fn remove(sent: &Sent) -> Result<(), SendError> {
     Ok(())
 }
 
-struct Packing<W> {
+struct Packing<'a, W> {
     encoder: Encoder,
     output: W,
+    progress: &'a mut dyn FnMut(Option<u64>),
     sent: Sent,
 }
 
-impl<W: Write> Packing<W> {
+impl<W: Write> Packing<'_, W> {
     fn all(&mut self, paths: &[PathBuf]) -> Result<(), Stop> {
         for path in paths {
             let name = path
@@ -216,6 +222,7 @@ impl<W: Write> Packing<W> {
             };
             let piece = self.encoder.content(&buffer[..length]);
             self.output.write_all(piece).map_err(stopped)?;
+            (self.progress)(Some(length as u64));
             left -= length as u64;
         }
         self.sent.paths.push((path.to_owned(), Kind::File));

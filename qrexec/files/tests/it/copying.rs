@@ -52,7 +52,7 @@ impl Homes {
             // A sender that failed on its own no longer listens.
             let _ = answer_out.write_all(&answer.encode());
         });
-        let sent = send(paths, "work", data_out, answer_in);
+        let sent = send(paths, "work", data_out, answer_in, |_| {});
         receiver.join().unwrap();
         sent
     }
@@ -279,7 +279,7 @@ fn a_full_disk_is_reported_with_the_file_it_struck() {
         checksum: 0,
         last_name: Some(b"big".to_vec()),
     };
-    let error = send(&[path], "work", std::io::sink(), &full.encode()[..]).unwrap_err();
+    let error = send(&[path], "work", std::io::sink(), &full.encode()[..], |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "the disk of work is full at `big`");
 }
 
@@ -292,7 +292,7 @@ fn success_is_not_believed_when_the_checksums_differ() {
         checksum: 1,
         last_name: None,
     };
-    let error = send(&[path], "work", std::io::sink(), &lie.encode()[..]).unwrap_err();
+    let error = send(&[path], "work", std::io::sink(), &lie.encode()[..], |_| {}).unwrap_err();
     assert!(matches!(error, SendError::Damaged));
 }
 

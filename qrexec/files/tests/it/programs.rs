@@ -20,6 +20,7 @@ export QREXEC_REMOTE_DOMAIN=untrusted HOME="$THERE"
 case "$2" in
     qubes.Filecopy) exec "$PROGRAMS/qfile-receiver" ;;
     qubes.OpenInVM) exec "$PROGRAMS/open-receiver" ;;
+    qubes.OpenURL) exec "$PROGRAMS/open-address" ;;
 esac
 exit 127
 "#;
@@ -114,6 +115,60 @@ fn a_move_removes_the_file_only_after_it_arrived() {
     assert!(path.exists());
     assert_snapshot!(told(&guests.run("bulkhead-move", &["work", "a.txt"])), @"exit 0");
     assert!(!path.exists());
+}
+
+/// Runs a program under another name, as a link in a guest does.
+fn run_as(guests: &Guests, program: &str, name: &str, arguments: &[&str]) -> Output {
+    let own = Path::new(env!("CARGO_BIN_EXE_bulkhead-copy")).with_file_name(program);
+    let link = guests.bin.path().join(name);
+    std::os::unix::fs::symlink(own, &link).unwrap();
+    guests.run(link.to_str().unwrap(), arguments)
+}
+
+#[test]
+fn the_names_that_people_know_work_too() {
+    let guests = Guests::new();
+    let path = guests.file("a.txt", "hello");
+    // Nobody is named: policy chooses, here the script that stands in for it.
+    let output = run_as(&guests, "bulkhead-copy", "qvm-copy", &["a.txt"]);
+    assert_eq!(told(&output), "exit 0\n");
+    let arrived = guests.there.path().join("QubesIncoming/untrusted/a.txt");
+    fs::remove_file(arrived).unwrap();
+    let words = ["work", "a.txt"];
+    let output = run_as(&guests, "bulkhead-copy", "qvm-copy-to-vm", &words);
+    assert_eq!(told(&output), "exit 0\n");
+    guests.file("b.txt", "hello");
+    let words = ["work", "b.txt"];
+    let output = run_as(&guests, "bulkhead-move", "qvm-move-to-vm", &words);
+    assert_eq!(told(&output), "exit 0\n");
+    assert!(path.exists() && !path.with_file_name("b.txt").exists());
+    let output = run_as(&guests, "bulkhead-move", "qvm-move", &["a.txt"]);
+    assert_snapshot!(told(&output), @"
+    exit 1
+    error: `a.txt` exists already in the default domain; remove it there and try again
+    ");
+    assert!(path.exists());
+}
+
+#[test]
+fn a_shell_takes_its_commands_from_standard_input() {
+    let shell = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../templates/guest/rpc/qubes.VMShell"
+    );
+    let mut shell = Command::new(shell)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    input
+        .write_all(b"read line\nwhat it reads\necho \"$line\"; exit 4\n")
+        .unwrap();
+    drop(input);
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(output.stdout, b"what it reads\n");
 }
 
 #[test]
@@ -244,5 +299,52 @@ mod opening {
         let view_only = ["--view-only", "invoice.pdf"];
         let _ = open(&guests, "printf after > \"$1\"; exit 0", &view_only);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+    }
+
+    #[test]
+    fn a_page_is_shown_by_the_browser_there() {
+        let guests = Guests::new();
+        guests.install("x-www-browser", "#!/bin/sh\necho \"$@\" >&2; exit 5\n");
+        let address = "https://example.org/?q=$(id)";
+        let output = open(&guests, "", &["--domain", "work", address]);
+        assert_eq!(told(&output), format!("exit 5\n{address}\n"));
+        let output = open(&guests, "", &["--domain", "forbidden", address]);
+        assert_snapshot!(told(&output), @"
+        exit 126
+        error: OWN may not open addresses in forbidden: refused by policy
+        ");
+        let output = open(&guests, "", &["http://a b"]);
+        assert_snapshot!(told(&output), @"
+        exit 1
+        error: cannot open this address
+        caused by: an address may hold visible ASCII characters only
+        ");
+        guests.install(
+            "qrexec-client-vm",
+            "#!/bin/sh\necho file:///etc/passwd | \"$PROGRAMS/open-address\"\n",
+        );
+        let output = guests.run("bulkhead-open", &["http://a"]);
+        assert_snapshot!(told(&output), @"
+        exit 1
+        error: the caller sent no address
+        caused by: only addresses that begin with http://, https:// or ftp:// are opened
+        ");
+    }
+
+    #[test]
+    fn a_session_is_there_when_its_display_answers() {
+        let guests = Guests::new();
+        let (display, socket) = display();
+        let program = Path::new(env!("CARGO_BIN_EXE_wait-for-session"));
+        let wait = || {
+            Command::new(program)
+                .env("DISPLAY", &display)
+                .status()
+                .unwrap()
+        };
+        assert!(wait().success());
+        fs::remove_file(socket).unwrap();
+        let output = guests.run("list-applications", &[]);
+        assert_eq!(output.status.code(), Some(0));
     }
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How far a copy has come, for a person at a terminal.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Between two lines; also how long a copy has to take before anything is said.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Counts what was sent and says so now and then.
+#[derive(Debug)]
+pub struct Meter {
+    all: u64,
+    sent: u64,
+    next: Instant,
+    shown: bool,
+}
+
+impl Meter {
+    /// A meter for `all` bytes that begin to be sent now.
+    pub fn new(all: u64, now: Instant) -> Self {
+        Self {
+            all,
+            sent: 0,
+            next: now + PAUSE,
+            shown: false,
+        }
+    }
+
+    /// Counts bytes; the line to show, if it is time for one.
+    pub fn count(&mut self, bytes: u64, now: Instant) -> Option<String> {
+        self.sent += bytes;
+        if now < self.next {
+            return None;
+        }
+        self.next = now + PAUSE;
+        self.shown = true;
+        // A file may have grown since its size was looked at.
+        let all = self.all.max(self.sent).max(1);
+        let share = u128::from(self.sent) * 100 / u128::from(all);
+        Some(format!(
+            "sent {} of {} ({share} %)",
+            size(self.sent),
+            size(all)
+        ))
+    }
+}
+
+/// Bytes in words for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// What all of `paths` hold. What cannot be looked at counts nothing; sending it will tell why.
+fn contents(paths: &[PathBuf]) -> u64 {
+    paths.iter().map(|path| content(path)).sum()
+}
+
+fn content(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let held = fs::read_dir(path).into_iter().flatten().flatten();
+    held.map(|entry| content(&entry.path())).sum()
+}
+
+/// Shows how far the copy of `paths` is, if standard error is a terminal: to be called with each piece,
+/// and with `None` at the end, which clears the line.
+pub fn on_terminal(paths: &[PathBuf]) -> impl FnMut(Option<u64>) + use<> {
+    let terminal = io::stderr().is_terminal();
+    let mut meter = terminal.then(|| Meter::new(contents(paths), Instant::now()));
+    move |bytes| {
+        let Some(meter) = &mut meter else { return };
+        let line = match bytes {
+            Some(bytes) => meter.count(bytes, Instant::now()),
+            None => meter.shown.then(String::new),
+        };
+        if let Some(line) = line {
+            // A terminal that has gone is no reason to stop.
+            let _ = write!(io::stderr(), "\r{line}\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_copy_says_how_far_it_is_and_a_short_one_nothing() {
+        let begun = Instant::now();
+        let mut meter = Meter::new(40 << 20, begun);
+        assert_eq!(meter.count(1 << 20, begun), None);
+        let later = begun + PAUSE;
+        let line = meter.count(9 << 20, later).unwrap();
+        assert_eq!(line, "sent 10 MiB of 40 MiB (25 %)");
+        assert_eq!(meter.count(1, later), None);
+        // More came than was there at first.
+        let line = meter.count(60 << 20, later + PAUSE).unwrap();
+        assert_eq!(line, "sent 70 MiB of 70 MiB (100 %)");
+    }
+
+    #[test]
+    fn folders_count_with_all_they_hold() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("a")).unwrap();
+        fs::write(root.path().join("a/b"), [0; 700]).unwrap();
+        fs::write(root.path().join("c"), [0; 300]).unwrap();
+        let paths = [root.path().to_owned(), root.path().join("none")];
+        assert_eq!(contents(&paths), 1000);
+    }
+}
