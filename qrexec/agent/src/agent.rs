@@ -130,8 +130,10 @@ impl Agent {
                 }
             };
             tracing::warn!("session {}: {}", self.session, chain(&error));
-            // Whoever waits for an answer of this daemon will not get one.
+            // Whoever waits for an answer of this daemon will not get one, and may wait in vain for a
+            // service that it was to start.
             self.callers.retain(|_, caller| !caller.unanswered());
+            self.callers.values().for_each(Caller::give_up_waiting);
         }
     }
 
@@ -196,6 +198,10 @@ impl Agent {
         match message {
             ToAgent::Exec(exec) => self.start(exec, daemon),
             ToAgent::Refused(ident, why) => {
+                let mut callers = self.callers.values();
+                if let Some(caller) = callers.find(|caller| caller.was_allowed(&ident)) {
+                    caller.give_up_waiting();
+                }
                 let refused = |_: &u64, caller: &mut Caller| caller.waits_for(&ident);
                 for (_, caller) in self.callers.extract_if(.., refused) {
                     caller.refuse(why);

@@ -2,6 +2,7 @@
 //! Local programs that ask for calls.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -23,8 +24,8 @@ enum State {
     Asking(Receiver<FromCaller>),
     /// Its request is with the daemon.
     Waiting(RequestId),
-    /// It has its answer; its going away ends the call.
-    Connected(Route),
+    /// Its request, which was allowed; its going away ends the call.
+    Connected(RequestId, Route),
 }
 
 /// What a caller did.
@@ -75,8 +76,21 @@ impl Caller {
     pub fn connect(&mut self, route: Route) -> io::Result<()> {
         // A stream that nothing was written to takes eight bytes.
         self.stream.write_all(&route.encode())?;
-        self.state = State::Connected(route);
+        if let State::Waiting(ident) = &self.state {
+            self.state = State::Connected(ident.clone(), route);
+        }
         Ok(())
+    }
+
+    /// Whether this request of the caller was allowed.
+    pub fn was_allowed(&self, ident: &RequestId) -> bool {
+        matches!(&self.state, State::Connected(own, _) if own == ident)
+    }
+
+    /// Tells a caller with a route that it need not wait for anybody who is not there yet.
+    pub fn give_up_waiting(&self) {
+        // A caller that has gone needs no telling.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Ends the caller's request; where too much is under way, it learns that much.
@@ -99,7 +113,7 @@ impl Caller {
             Err(_) => 0,
         };
         match &mut self.state {
-            State::Connected(route) => Heard::Gone(Some(*route)),
+            State::Connected(_, route) => Heard::Gone(Some(*route)),
             _ if len == 0 => Heard::Gone(None),
             // Nothing may follow a request.
             State::Waiting(_) => Heard::Gone(None),

@@ -12,14 +12,17 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, IsTerminal as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, RingSizes, State, Vchan};
 use qrexec_protocol::limits::DATA_RING;
-use qrexec_relay::{Channel, ChannelError, Local, Sink, call};
+use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
+
+/// How long the other side may still take to come when whoever arranged the call has gone.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// What this process's own streams are in a call.
 #[derive(Clone, Debug, Default)]
@@ -66,16 +69,35 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
     vchan.context("cannot announce the connection for the call's data")
 }
 
-/// Waits for the other side on an announced vchan and greets it.
-pub fn meet(mut vchan: Vchan, patience: Option<Duration>) -> Result<Channel, ChannelError> {
+/// Waits for the other side on an announced vchan and greets it. `helper`, if there is one, is the
+/// connection to whoever arranged the call: when it ends, the other side is not likely to come.
+pub fn meet(
+    mut vchan: Vchan,
+    helper: Option<BorrowedFd<'_>>,
+    patience: Option<Duration>,
+) -> Result<Channel, ChannelError> {
     // A year stands for no limit.
-    let deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
+    let mut deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
+    let mut helper = helper.map(|fd| (fd, Interest::Readable));
+    let mut alone = false;
     while vchan.state() == State::Waiting {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ChannelError::TimedOut);
+        if deadline <= Instant::now() {
+            return Err(if alone {
+                ChannelError::Closed
+            } else {
+                ChannelError::TimedOut
+            });
         }
-        vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
+        let channel = (vchan.fd(), Interest::Readable);
+        let [came, ended] =
+            wait([Some(channel), helper], Some(deadline)).map_err(ChannelError::Wait)?;
+        if came.readable {
+            vchan.acknowledge().map_err(ChannelError::Wait)?;
+        }
+        if ended.any() {
+            (helper, alone) = (None, true);
+            deadline = deadline.min(Instant::now() + ALONE);
+        }
     }
     Channel::open(vchan, deadline)
 }

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::{Endpoints, OpenError};
 use nix::sys::signal::{SigSet, Signal};
-use qrexec_protocol::version::Version;
+use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{Host, Identity, wait_for_any};
 use thiserror::Error;
 
@@ -81,6 +81,14 @@ pub enum DaemonError {
     /// The agent did not come in time.
     #[error("the qrexec agent of {0} did not connect in time")]
     NoAgent(DomainName),
+    /// The agent speaks no version that we know. Another one may come when the domain is started again.
+    #[error("the qrexec agent of {domain} is too old")]
+    TooOld {
+        /// The domain.
+        domain: DomainName,
+        /// Both versions.
+        source: TooOld,
+    },
     /// The control vchan cannot be opened.
     #[error("cannot connect to the qrexec agent of {domain}")]
     Connect {
@@ -99,8 +107,8 @@ pub enum DaemonError {
 
 /// A session shorter than this is followed by a pause before the next.
 const SHORT: Duration = Duration::from_secs(1);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest pause: calls are to be possible again within a second of the agent's return.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// Serves the domain until a signal asks for the end. `ready` is called whenever an agent has
 /// connected and the socket is there.
@@ -145,6 +153,10 @@ pub fn run(
         let end = Session::new(Arc::clone(&desk), vchan)?.run(&signals, patience, &mut ready);
         match end {
             End::Signal => return Ok(()),
+            End::TooOld(source) => {
+                let domain = desk.domain.name.clone();
+                return Err(DaemonError::TooOld { domain, source });
+            }
             End::Lost { error, greeted } => {
                 tracing::warn!("session with the agent of {}: {error}", desk.domain.name);
                 if greeted {

@@ -55,15 +55,23 @@ pub(crate) struct Ticket {
     pub number: u64,
 }
 
+/// What becomes of a call's end.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The target's daemon tells of it.
+    Told(DaemonSocket),
+    /// The stream is to be closed when the caller has gone; the thread waits for that.
+    Tell(UnixStream),
+}
+
 /// What a request's thread tells the session.
 #[derive(Debug)]
 pub(crate) enum Letter {
-    /// The call runs elsewhere: pass the route on to the caller. The stream is to be closed when
-    /// the caller has gone.
+    /// The call runs elsewhere: pass the route on to the caller.
     Connect {
         ticket: Ticket,
         route: Route,
-        caller: Option<UnixStream>,
+        end: End,
     },
     /// The service runs in dom0: choose a port, pass it on, and say which.
     Dom0 {
@@ -218,7 +226,7 @@ fn carry_out(
             post.send(Letter::Connect {
                 ticket,
                 route,
-                caller: None,
+                end: End::Told(daemon),
             });
             Ok(())
         }
@@ -233,7 +241,7 @@ fn carry_out(
             post.send(Letter::Connect {
                 ticket,
                 route,
-                caller: Some(theirs),
+                end: End::Tell(theirs),
             });
             disposable.outlast(&daemon, &ours);
             Ok(())

@@ -16,16 +16,16 @@ use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
 use qrexec_protocol::client_link::{Accepted, Command};
 use qrexec_protocol::command::with_default_user;
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
-use qrexec_protocol::frame::{Incoming, Kind, hello};
+use qrexec_protocol::frame::{Incoming, Kind, Violation, hello};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::ports::PortAllocator;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_protocol::version::Version;
-use qrexec_relay::{Control, ControlError, Interest, Mailbox, wait_for_any};
+use qrexec_protocol::version::{TooOld, Version};
+use qrexec_relay::{Control, ControlError, DaemonSocket, Interest, Mailbox, wait_for_any};
 
 use crate::DaemonError;
 use crate::clients::{Client, Heard};
-use crate::request::{Desk, Letter, Ticket, begin};
+use crate::request::{self, Desk, Letter, Ticket, begin};
 use crate::sockets::Sockets;
 
 /// The most clients at one time: one for each call of dom0 or another domain, and those who ask.
@@ -52,6 +52,8 @@ pub(crate) enum End {
         /// Whether the agent had got as far as a greeting.
         greeted: bool,
     },
+    /// The agent speaks no version that we know.
+    TooOld(TooOld),
 }
 
 /// The state of a session. Dropping it closes everything that belonged to it.
@@ -68,6 +70,8 @@ pub(crate) struct Session {
     next_request: u64,
     /// Callers whose going somebody waits for.
     callers: HashMap<Route, UnixStream>,
+    /// Calls in other domains, of which their daemons tell when they have ended.
+    abroad: BTreeMap<Route, (RequestId, DaemonSocket)>,
     letters: Mailbox<Letter>,
 }
 
@@ -84,6 +88,7 @@ impl Session {
             requests: HashMap::new(),
             next_request: 0,
             callers: HashMap::new(),
+            abroad: BTreeMap::new(),
             letters: Mailbox::new().map_err(DaemonError::SetUp)?,
         })
     }
@@ -114,6 +119,9 @@ impl Session {
         // Nobody in dom0 can reach this session any more; the agent may still be speaking.
         drop((self.sockets, self.clients));
         self.agent.finish();
+        if let TurnError::Control(ControlError::Violation(Violation::TooOld(versions))) = error {
+            return End::TooOld(*versions);
+        }
         End::Lost {
             error: error.to_string(),
             greeted,
@@ -163,6 +171,9 @@ impl Session {
                 .values()
                 .map(|client| (client.fd(), heard(open))),
         );
+        let calls: Vec<Route> = self.abroad.keys().copied().collect();
+        let ends = self.abroad.values();
+        entries.extend(ends.map(|(_, daemon)| (daemon.fd(), heard(open))));
         if let Some(sockets) = &self.sockets {
             entries.push((sockets.listener.as_fd(), heard(open)));
         }
@@ -189,10 +200,16 @@ impl Session {
                 self.hear_client(*number);
             }
         }
-        if seen
-            .get(3 + numbers.len())
-            .is_some_and(|ready| ready.readable)
-        {
+        let mut seen = seen[3 + numbers.len()..].iter();
+        for (route, ready) in calls.into_iter().zip(&mut seen) {
+            // What ended there may have ended before its caller met anybody.
+            if ready.any()
+                && let Some((ident, _)) = self.abroad.remove(&route)
+            {
+                self.agent.queue(&refused(&ident.field(), Refusal::Denied));
+            }
+        }
+        if seen.next().is_some_and(|ready| ready.readable) {
             self.admit();
         }
         Ok(true)
@@ -223,6 +240,7 @@ impl Session {
             ToDaemon::Terminated(route) => {
                 self.ports.release(route);
                 self.callers.remove(&route);
+                self.abroad.remove(&route);
                 self.clients.retain(|_, client| !client.runs(route));
             }
         }
@@ -265,16 +283,16 @@ impl Session {
 
     fn open(&mut self, letter: Letter) {
         match letter {
-            Letter::Connect {
-                ticket,
-                route,
-                caller,
-            } => {
+            Letter::Connect { ticket, route, end } => {
                 if self.claim(&ticket) {
-                    let ident = ticket.ident;
+                    let ident = ticket.ident.clone();
                     self.agent.queue(&ServiceConnect { route, ident }.encode());
-                    if let Some(caller) = caller {
-                        self.callers.insert(route, caller);
+                    match end {
+                        request::End::Tell(stream) => drop(self.callers.insert(route, stream)),
+                        request::End::Told(daemon) if ticket.ident.is_unique() => {
+                            self.abroad.insert(route, (ticket.ident, daemon));
+                        }
+                        request::End::Told(_) => {}
                     }
                 }
             }

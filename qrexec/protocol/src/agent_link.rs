@@ -10,8 +10,12 @@
 //!   `SERVICE_CONNECT` with a route on which the caller in the domain then serves a data vchan.
 //!   `CONNECTION_TERMINATED` follows when the caller has gone.
 //!
+//! A refusal may also follow an answer: then the call has ended before its caller met anybody, as when the
+//! target has died. It is only sent for ids that are used once ([`RequestId::is_unique`]).
+//!
 //! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
-//! [`crate::exec::Route`], or the end of the stream for a refusal.
+//! [`crate::exec::Route`], or the end of the stream for a refusal. The end of the stream after a route says
+//! that the other side is not likely to come any more.
 //!
 //! Where a request is refused because too much is under way, the word [`BUSY`] stands behind the NUL
 //! of the request id, and is what the caller hears before the end. Others do not look there.

@@ -28,7 +28,7 @@ impl Mode {
 }
 
 /// Where the data of a call goes: the other domain, and the port of the vchan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Route {
     /// The domain at the other end.
     pub domain: DomId,

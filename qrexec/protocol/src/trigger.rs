@@ -23,6 +23,9 @@ use crate::version::Version;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(String);
 
+/// The end of ids that are used once.
+const UNIQUE: char = 'u';
+
 impl RequestId {
     /// Reads an id from its field: characters, a NUL, and nothing but NULs after it. A field
     /// shorter than 32 bytes is taken if it ends with NUL.
@@ -37,9 +40,16 @@ impl RequestId {
         good.then(|| Self(text.iter().copied().map(char::from).collect()))
     }
 
-    /// The id that an agent gives the request with this number.
+    /// The id that an agent gives the request with this number, which it gives to no other.
     pub fn numbered(number: u64) -> Self {
-        Self(format!("SOCKET{number}"))
+        Self(format!("SOCKET{number}{UNIQUE}"))
+    }
+
+    /// Whether the agent has said that it never uses this id again in its session. Other agents' ids are the
+    /// numbers of descriptors, which come back: what is said about such a request after its answer
+    /// might hit another one.
+    pub fn is_unique(&self) -> bool {
+        self.0.starts_with("SOCKET") && self.0.ends_with(UNIQUE)
     }
 
     /// The id as text.

@@ -22,12 +22,22 @@ pub enum Version {
 
 /// The peer is too old to talk with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the peer speaks version {peer} of the protocol; at least {least} is needed")]
+#[error("the peer speaks version {peer} of the protocol, this side {}", range(*.least, *.own))]
 pub struct TooOld {
     /// The version that the peer offered.
     pub peer: u32,
     /// The oldest version that would do.
     pub least: Version,
+    /// The newest that this side speaks.
+    pub own: Version,
+}
+
+fn range(least: Version, own: Version) -> String {
+    if least == own {
+        own.to_string()
+    } else {
+        format!("{least} to {own}")
+    }
 }
 
 impl Version {
@@ -53,7 +63,7 @@ impl Version {
         };
         match known {
             Some(version) if version >= least => Ok(version.min(own)),
-            _ => Err(TooOld { peer, least }),
+            _ => Err(TooOld { peer, least, own }),
         }
     }
 }
@@ -79,11 +89,19 @@ mod tests {
             vchan(1),
             Err(TooOld {
                 peer: 1,
-                least: Version::V2
+                least: Version::V2,
+                own: Version::V4
             })
         );
         let socket = |peer| Version::agree(Version::SOCKET, Version::V3, peer);
         assert_eq!(socket(4), Ok(Version::V3));
-        assert!(socket(2).is_err());
+        assert_eq!(
+            socket(2).unwrap_err().to_string(),
+            "the peer speaks version 2 of the protocol, this side 3"
+        );
+        assert_eq!(
+            vchan(0).unwrap_err().to_string(),
+            "the peer speaks version 0 of the protocol, this side 2 to 4"
+        );
     }
 }

@@ -137,7 +137,8 @@ fn run(arguments: Arguments) -> anyhow::Result<i32> {
     };
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(vchan, Some(PATIENCE)).with_context(|| format!("{what} came to nothing"))?;
+    let channel = meet(vchan, Some(agent.as_fd()), Some(PATIENCE))
+        .with_context(|| format!("{what} came to nothing"))?;
     let local = local(&arguments)?;
     Ok(relay(channel, local, &what))
 }

@@ -259,7 +259,7 @@ fn call_domain(arguments: &Arguments) -> anyhow::Result<i32> {
     )?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(vchan, patience(arguments));
+    let channel = meet(vchan, Some(daemon.fd()), patience(arguments));
     let channel = channel.with_context(|| format!("{} did not take the call", arguments.domain))?;
     let local = local(arguments)?;
     let code = relay(channel, local, &format!("the call to {}", arguments.domain));

@@ -157,7 +157,7 @@ fn running_in_guest(site: &Site) {
 
 fn relay(site: &Site, own: u32, route: Route) {
     let vchan = announce(&site.endpoints(own), route.domain, route.port).unwrap();
-    let channel = meet(vchan, Some(PATIENCE)).unwrap();
+    let channel = meet(vchan, None, Some(PATIENCE)).unwrap();
     let local = Local {
         input: None,
         back: None,

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::fixture::{Fixture, finish};
 
@@ -205,6 +205,48 @@ fn what_a_domain_writes_is_made_harmless_when_asked() {
     fixture.service("test.Evil", r"printf '\033]0;title\007ok\n'");
     let mut command = fixture.dom0_calls("work", "QUBESRPC test.Evil dom0");
     assert_eq!(finish(command.arg("-t"), b"").text(), "_]0;title\x07ok\n");
+}
+
+/// Runs a command with a terminal for its streams; what came to the terminal.
+fn on_a_terminal(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &words.join(" "), "/dev/null"]);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    finish(&mut terminal, b"").text().replace('\r', "")
+}
+
+#[test]
+fn what_a_domain_writes_on_a_terminal_is_made_harmless_unless_told_otherwise() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    let evil = r"printf '\033]0;title\007out\n'; printf '\033[2Jerr\n' >&2";
+    fixture.service("test.Evil", evil);
+    let calls = [
+        fixture.dom0_calls("work", "QUBESRPC test.Evil dom0"),
+        fixture.domain_calls(2, "work", "test.Evil"),
+    ];
+    for call in &calls {
+        let shown = on_a_terminal(call);
+        assert!(shown.contains("_]0;title\x07out\n"), "{shown:?}");
+        assert!(shown.contains("_[2Jerr\n"), "{shown:?}");
+        assert!(!shown.contains('\x1b'), "{shown:?}");
+    }
+    let mut call = fixture.dom0_calls("work", "QUBESRPC test.Evil dom0");
+    let shown = on_a_terminal(call.arg("--no-filter"));
+    assert!(
+        shown.contains("\x1b]0;title") && shown.contains("\x1b[2J"),
+        "{shown:?}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Peers that die, lie and flood.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 
 use bulkhead_types::{DomId, Port};
@@ -110,6 +111,24 @@ pub fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
     vchan
 }
 
+/// An agent of the test's own making after the greetings, whose daemon is ready.
+pub fn greeted_agent(fixture: &Fixture, id: u32, ready: &UnixDatagram) -> Vchan {
+    let mut agent = fake_agent(fixture, id);
+    agent.write_all_blocking(&hello(Version::V4), None).unwrap();
+    wait_ready(ready);
+    agent.read_exact_blocking(&mut [0; 12], None).unwrap();
+    agent
+}
+
+/// The body of the daemon's next message, whatever it is.
+pub fn next_message(agent: &mut Vchan) -> Vec<u8> {
+    let mut header = [0; 8];
+    agent.read_exact_blocking(&mut header, None).unwrap();
+    let mut body = vec![0; u32::from_le_bytes(header[4..].try_into().unwrap()) as usize];
+    agent.read_exact_blocking(&mut body, None).unwrap();
+    body
+}
+
 /// Waits until the daemon has hung up on us.
 fn hung_up(vchan: &mut Vchan) {
     let mut bytes = [0; 4096];
@@ -132,7 +151,6 @@ fn an_agent_that_sends_garbage_loses_its_session_and_nothing_else_notices() {
     let greeted = |bytes: Vec<u8>| [hello(Version::V4), bytes].concat();
     let cases: Vec<(bool, Vec<u8>)> = vec![
         (false, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        (false, frame(Kind::Hello, &[&1u32.to_le_bytes()])),
         (false, trigger("test.True").encode(Version::V4).unwrap()),
         (true, greeted(vec![0xff; 64])),
         (true, greeted(frame(Kind::TriggerV4, &[&[b'a'; 160]]))),
@@ -200,6 +218,20 @@ fn an_agent_that_floods_and_never_reads_costs_only_itself() {
 }
 
 #[test]
+fn an_agent_that_is_too_old_ends_its_daemon_which_names_both_versions() {
+    let fixture = Fixture::new();
+    let _ready = fixture.start_daemon(2, "ancient");
+    let mut agent = fake_agent(&fixture, 2);
+    let offer = frame(Kind::Hello, &[&1u32.to_le_bytes()]);
+    agent.write_all_blocking(&offer, None).unwrap();
+    assert_eq!(fixture.end_of("daemon 2"), Some(1));
+    let log = fixture.log("daemon 2");
+    let told = "error: the qrexec agent of ancient is too old\n\
+                caused by: the peer speaks version 1 of the protocol, this side 2 to 4\n";
+    assert!(log.ends_with(told), "{log}");
+}
+
+#[test]
 fn an_agent_of_version_two_is_served_in_its_own_words() {
     let fixture = Fixture::new();
     let ready = fixture.start_daemon(2, "old");
@@ -226,10 +258,7 @@ fn an_agent_may_use_an_id_again_once_it_has_had_its_answer() {
     let fixture = Fixture::new();
     fixture.service("test.True", "true");
     let ready = fixture.start_daemon(2, "personal");
-    let mut agent = fake_agent(&fixture, 2);
-    agent.write_all_blocking(&hello(Version::V4), None).unwrap();
-    wait_ready(&ready);
-    agent.read_exact_blocking(&mut [0; 12], None).unwrap();
+    let mut agent = greeted_agent(&fixture, 2, &ready);
     let trigger = UntrustedTrigger::new("", "dom0", &RequestId::numbered(5), "test.True");
     // The first call is still waiting for its caller when the others are asked for.
     let routes = [(); 3].map(|()| {

@@ -214,6 +214,13 @@ impl Fixture {
         let notify = self.path().join(format!("notify.{id}"));
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).unwrap();
+        self.start_daemon_again(id, name);
+        ready
+    }
+
+    /// Starts a daemon in the place of one that was there before.
+    pub fn start_daemon_again(&self, id: u32, name: &str) {
+        let notify = self.path().join(format!("notify.{id}"));
         let mut command = self.command("qrexec-daemon", 0);
         let uuid = format!("--uuid=c0ffee00-1234-4abc-8def-{id:012}");
         command.args(["--direct", &uuid, &id.to_string(), name, &user()]);
@@ -221,7 +228,6 @@ impl Fixture {
             format!("daemon {id}"),
             command.env("NOTIFY_SOCKET", &notify),
         );
-        ready
     }
 
     /// Starts a domain and waits until it takes calls.
@@ -251,6 +257,12 @@ impl Fixture {
         let mut child = self.running.lock().unwrap().remove(name).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Waits for the end of a process; its exit code.
+    pub fn end_of(&self, name: &str) -> Option<i32> {
+        let mut child = self.running.lock().unwrap().remove(name).unwrap();
+        child.wait().unwrap().code()
     }
 
     /// The processes by name, with their ids.
@@ -291,13 +303,18 @@ impl Fixture {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let lines = BufReader::new(&stream).lines().map(Result::unwrap);
-                let lines = lines.take_while(|line| !line.is_empty());
-                let question = lines.filter_map(|line| {
+                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                let lines: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let question = lines.iter().filter_map(|line| {
                     line.split_once('=')
                         .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 });
-                let text = answer(&question.collect());
+                let question: HashMap<String, String> = question.collect();
+                // Whoever asked may have been killed in the middle.
+                if question.len() < 3 {
+                    continue;
+                }
+                let text = answer(&question);
                 let _ = stream.write_all(text.as_bytes());
             }
         });

@@ -12,5 +12,6 @@ mod crowds;
 mod disposables;
 mod faults;
 mod fixture;
+mod kills;
 mod refusals;
 mod sessions;

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Daemons and agents that are killed while calls are under way.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::account::{Account, times};
+use crate::faults::{greeted_agent, next_message};
+use crate::fixture::{Fixture, Outcome, allow, finish, wait_ready};
+
+/// What has to come back of a call that policy allows, if it succeeds at all.
+const BYTES: &[u8] = b"some bytes";
+
+fn all_but_vault(question: &HashMap<String, String>) -> String {
+    if question["intended_target"] == "vault" {
+        "result=deny\n".to_owned()
+    } else {
+        allow(question)
+    }
+}
+
+/// A kind of call, and whether policy allows it.
+type Kind = (fn(&Fixture) -> Command, bool);
+
+const KINDS: [Kind; 5] = [
+    (
+        |f| f.dom0_calls("personal", "QUBESRPC test.Echo dom0"),
+        true,
+    ),
+    (|f| f.domain_calls(1, "personal", "test.Echo"), true),
+    (|f| f.domain_calls(2, "work", "test.Echo"), true),
+    (|f| f.domain_calls(1, "dom0", "test.Echo"), true),
+    (|f| f.domain_calls(1, "vault", "test.Echo"), false),
+];
+
+/// A call ends with what it was made for, or with an error; what is refused never succeeds.
+fn check(outcome: &Outcome, allowed: bool) -> bool {
+    let succeeded = outcome.code == Some(0);
+    if succeeded {
+        assert!(allowed, "a refused call has succeeded: {outcome:?}");
+        assert_eq!(outcome.stdout, BYTES, "{outcome:?}");
+    } else {
+        assert!(outcome.stdout.is_empty() || BYTES.starts_with(&outcome.stdout));
+        assert!(
+            !outcome.stderr.is_empty(),
+            "an error without a word: {outcome:?}"
+        );
+    }
+    succeeded
+}
+
+#[test]
+fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_comes_back() {
+    let fixture = Fixture::without_policy();
+    fixture.policy(Box::new(all_but_vault));
+    let notices = HashMap::from([
+        (1, fixture.domain(1, "work")),
+        (2, fixture.domain(2, "personal")),
+    ]);
+    fixture.service("test.Echo", "exec cat");
+    for (client, allowed) in KINDS {
+        assert_eq!(
+            check(&finish(&mut client(&fixture), BYTES), allowed),
+            allowed
+        );
+    }
+    let before = Account::of(&fixture);
+    let (over, ended, good) = (
+        AtomicBool::new(false),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
+    let load = |first: usize| {
+        for n in first.. {
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let (client, allowed) = KINDS[n % KINDS.len()];
+            let outcome = finish(&mut client(&fixture), BYTES);
+            good.fetch_add(usize::from(check(&outcome, allowed)), Ordering::Relaxed);
+            ended.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let load = &load;
+        (0..3).for_each(|first| drop(scope.spawn(move || load(first))));
+        let mut random: u32 = 2_463_534_242;
+        for _ in 0..times("BULKHEAD_DAEMONS_KILLED", 40) {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            thread::sleep(Duration::from_micros(u64::from(random >> 8) % 20_000));
+            let id = 1 + random % 2;
+            if random & 4 == 0 {
+                fixture.kill(&format!("daemon {id}"));
+                fixture.start_daemon_again(id, ["work", "personal"][id as usize - 1]);
+            } else {
+                fixture.kill(&format!("agent {id}"));
+                fixture.start_agent(id);
+            }
+            wait_ready(&notices[&id]);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    println!(
+        "{} calls, {} of them good",
+        ended.into_inner(),
+        good.into_inner()
+    );
+    for (client, allowed) in KINDS {
+        assert_eq!(
+            check(&finish(&mut client(&fixture), BYTES), allowed),
+            allowed
+        );
+    }
+    // What was under way when its process was killed may have left a name in the folder of channels.
+    before.daemons_come_back(&fixture);
+}
+
+#[test]
+fn a_caller_whose_target_dies_before_it_comes_does_not_wait_for_long() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    // An agent that takes calls and never connects to anybody.
+    let ready = fixture.start_daemon(2, "personal");
+    let mut agent = greeted_agent(&fixture, 2, &ready);
+    let calls = [
+        fixture.domain_calls(1, "personal", "test.Echo"),
+        fixture.dom0_calls("personal", "QUBESRPC test.Echo dom0"),
+    ];
+    let waiting: Vec<_> = calls
+        .into_iter()
+        .map(|mut call| thread::spawn(move || finish(&mut call, b"")))
+        .collect();
+    // Both have been passed on; the callers wait for the agent now.
+    for _ in 0..2 {
+        next_message(&mut agent);
+    }
+    drop(agent);
+    for call in waiting {
+        let outcome = call.join().unwrap();
+        assert_ne!(outcome.code, Some(0));
+        assert!(
+            outcome
+                .stderr
+                .contains("the other domain closed the connection"),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_in_dom0_whose_daemon_dies_does_not_wait_for_long() {
+    let fixture = Fixture::new();
+    let ready = fixture.start_daemon(2, "personal");
+    let mut agent = greeted_agent(&fixture, 2, &ready);
+    let mut call = fixture.dom0_calls("personal", "QUBESRPC test.Echo dom0");
+    let waiting = thread::spawn(move || finish(call.args(["-w", "0"]), b""));
+    next_message(&mut agent);
+    fixture.kill("daemon 2");
+    assert_ne!(waiting.join().unwrap().code, Some(0));
+}
