@@ -46,6 +46,8 @@ pub use error::{OpenError, ShareError, StreamError};
 pub use local::remove_leftovers;
 pub use pages::{MappedPages, SHARE_MAX, SharedPages};
 pub use ring::RING_MAX;
+#[cfg(feature = "hostile-peer")]
+pub use ring::survive_bytes as survive_hostile_peer;
 pub use shared_memory::SharedMemory;
 pub use stream::{State, Vchan};
 pub use xen::remove_offers;

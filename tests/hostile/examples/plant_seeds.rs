@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use bulkhead_admin::{Destination, Exception, Reply, Request};
+use bulkhead_files::open::Request as OpenRequest;
+use bulkhead_files::wire::{Answer, Encoder, Header, Outcome, Stamp};
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::store::wire;
 use gui_protocol::{Dump, FromAgent, FromDaemon, Message, Press, Title, WindowId, WireRect};
@@ -23,9 +25,11 @@ use qrexec_protocol::version::Version;
 
 fn main() {
     admin();
+    files();
     gui();
     policy();
     qrexec();
+    steps();
     xenstore();
 }
 
@@ -69,6 +73,83 @@ fn admin() {
         "fields",
         b"2\0Error\0\0%s of %d\0work\x007\0",
     );
+}
+
+fn files() {
+    let mut encoder = Encoder::new();
+    let header = |kind: u32, length| Header {
+        name_length: 0,
+        mode: kind | 0o644,
+        content_length: length,
+        accessed: Stamp::default(),
+        modified: Stamp::default(),
+    };
+    let mut parts = Vec::new();
+    for (kind, name, content) in [
+        (0o040_000, "a", ""),
+        (0o100_000, "a/b.txt", "hello"),
+        (0o120_000, "a/c", "b.txt"),
+        (0o040_000, "a", ""),
+    ] {
+        let length = content.len() as u64;
+        parts.push(
+            encoder
+                .entry(header(kind, length), name.as_bytes())
+                .unwrap(),
+        );
+        parts.push(encoder.content(content.as_bytes()).to_vec());
+    }
+    parts.push(encoder.end());
+    plant_stream("files_copy", "folder", 200, &parts);
+    plant_stream("files_copy", "pieces", 3, &parts);
+    let answer = |outcome, last_name: Option<&[u8]>| Answer {
+        outcome,
+        checksum: 0x1234_5678,
+        last_name: last_name.map(Into::into),
+    };
+    plant(
+        "files_answer",
+        "complete",
+        &answer(Outcome::Complete, None).encode(),
+    );
+    let full = answer(Outcome::EndedEarly, Some(b"a/b.txt"));
+    plant("files_answer", "full", &full.encode());
+    let request = OpenRequest::new(b"invoice.pdf", true).unwrap();
+    plant("files_opening", "field", &request.encode());
+    plant("files_opening", "address", b"https://example.org/?q=1#a\n");
+}
+
+fn steps() {
+    plant(
+        "qrexec_call",
+        "program",
+        &[0, 4, 5, 0, 9, 4, 1, 9, 6, 7, 8, 9],
+    );
+    plant("qrexec_call", "socket", &[6, 0, 4, 9, 1, 9, 6, 9]);
+    plant(
+        "qrexec_call",
+        "broken",
+        &[0, 3, 2, 139, 4, 9, 8, 6, 9, 7, 9],
+    );
+    plant(
+        "qrexec_ports",
+        "mixed",
+        &[0, 1, 2, 3, 0, 1, 4, 13, 22, 2, 3],
+    );
+    let step = |kind: u8, value: u32| [vec![kind], value.to_le_bytes().to_vec()].concat();
+    let honest = [(7, 100), (0, 64), (1, 300), (6, 300), (2, 0), (3, 0)];
+    let hostile = [
+        (5, u32::MAX),
+        (0, 4096),
+        (21, 4097),
+        (8, 77),
+        (1, 9),
+        (4, 0x0100_0014),
+    ];
+    for (name, steps) in [("honest", honest), ("hostile", hostile)] {
+        let steps = steps.map(|(kind, value)| step(kind, value)).concat();
+        plant("vchan_ring", name, &[vec![0], steps].concat());
+    }
 }
 
 fn gui() {

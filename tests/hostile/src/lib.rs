@@ -16,18 +16,23 @@
 )]
 
 mod admin;
+mod files;
 mod gui;
 mod policy;
 mod qrexec;
+mod qrexec_calls;
 mod store;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
+    ("files_answer", files::answer),
+    ("files_copy", files::copy),
+    ("files_opening", files::opening),
     ("gui_from_agent", gui::from_agent),
     ("gui_from_daemon", gui::from_daemon),
     ("policy_answer", policy::answer),
@@ -37,10 +42,13 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("policy_text", policy::text),
     ("qrexec_agent_from_caller", qrexec::agent_from_caller),
     ("qrexec_agent_from_daemon", qrexec::agent_from_daemon),
+    ("qrexec_call", qrexec_calls::call),
     ("qrexec_command", qrexec::command),
     ("qrexec_daemon_from_agent", qrexec::daemon_from_agent),
     ("qrexec_daemon_from_client", qrexec::daemon_from_client),
     ("qrexec_data", qrexec::data),
+    ("qrexec_ports", qrexec_calls::ports),
+    ("vchan_ring", bulkhead_vchan::survive_hostile_peer),
     ("xenstore", store::wire),
 ];
 

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A peer that writes any byte of the shared page at any time.
+//! A peer that writes any byte of the shared page at any time: for the tests beside this file, and for
+//! fuzzing (feature `hostile-peer`).
 //!
 //! The memory under test is real ([`SharedRing`]) and lies between two guard pages of
 //! known bytes; the "peer" is a list of writes into it, between and in the middle of our
 //! own steps.
 
-use std::cell::{Cell, RefCell};
+#![allow(clippy::unwrap_used, reason = "a panic is how a finding is told")]
 
-use proptest::collection::vec;
-use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
 
 use super::{End, Index, Orders, PAGE, RingMemory, SharedRing, Side, Which};
 use crate::RingSizes;
 use crate::mapping::{FileMapping, Region};
 use crate::shared_memory::SharedMemory;
 
+/// A step of ours or of the peer.
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Read(usize),
     Write(usize),
     Want,
@@ -32,26 +33,12 @@ enum Op {
     Ambush(usize, u32),
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        3 => (0..9000usize).prop_map(Op::Read),
-        3 => (0..9000usize).prop_map(Op::Write),
-        1 => Just(Op::Want),
-        1 => Just(Op::Look),
-        1 => (0..PAGE, any::<u8>()).prop_map(|(at, byte)| Op::Byte(at, byte)),
-        1 => (0..4usize, any::<u32>()).prop_map(|(at, value)| Op::Index(at, value)),
-        3 => (0..5000u32).prop_map(Op::Take),
-        3 => (0..5000u32).prop_map(Op::Give),
-        1 => (0..4usize, any::<u32>()).prop_map(|(at, value)| Op::Ambush(at, value)),
-    ]
-}
-
 /// Counts what is copied, and lets the peer strike between two accesses.
-struct Watched {
+pub(super) struct Watched {
     ring: SharedRing,
     copied: Cell<usize>,
     ambush: RefCell<Option<(usize, u32)>>,
-    file: RefCell<SharedMemory>,
+    pub(super) file: RefCell<SharedMemory>,
 }
 
 impl Watched {
@@ -63,12 +50,12 @@ impl Watched {
                 .unwrap();
         }
     }
-    fn peer_word(&self, word: usize) -> u32 {
+    pub(super) fn peer_word(&self, word: usize) -> u32 {
         let mut bytes = [0; 4];
         self.file.borrow().read(word * 4, &mut bytes).unwrap();
         u32::from_le_bytes(bytes)
     }
-    fn peer_writes(&self, word: usize, value: u32) {
+    pub(super) fn peer_writes(&self, word: usize, value: u32) {
         self.file
             .borrow_mut()
             .write(word * 4, &value.to_le_bytes())
@@ -110,7 +97,7 @@ impl RingMemory for &Watched {
     }
 }
 
-fn watched(sizes: RingSizes) -> (Watched, (u32, u32), usize) {
+pub(super) fn watched(sizes: RingSizes) -> (Watched, (u32, u32), usize) {
     let orders = Orders::for_sizes(sizes).unwrap();
     let length = SharedRing::contiguous_len(orders);
     // One page more than the ring is told of: it must stay as it is.
@@ -127,116 +114,84 @@ fn watched(sizes: RingSizes) -> (Watched, (u32, u32), usize) {
     (watched, sizes, length)
 }
 
-proptest! {
-    #[test]
-    fn no_peer_makes_us_copy_more_than_a_ring_or_leave_it(
-        small in any::<bool>(), ops in vec(op(), 1..60)
-    ) {
-        let sizes = if small { RingSizes { receive: 1, send: 1 } } else { RingSizes::both(4096) };
-        let (memory, (left, right), length) = watched(sizes);
-        let mut end = End::serve(&memory, (left, right));
-        for op in ops {
-            memory.copied.set(0);
-            match op {
-                Op::Read(n) => {
-                    let mut buffer = vec![0; n];
-                    if let Ok((count, _)) = end.read(&mut buffer) {
-                        prop_assert!(count <= n && count <= left as usize);
-                        prop_assert_eq!(memory.copied.get(), count);
-                    }
+/// Takes the steps and panics when more than a ring is copied, or anything outside it is touched.
+pub(super) fn survive(sizes: RingSizes, ops: impl IntoIterator<Item = Op>) {
+    let (memory, (left, right), length) = watched(sizes);
+    let mut end = End::serve(&memory, (left, right));
+    for op in ops {
+        memory.copied.set(0);
+        match op {
+            Op::Read(n) => {
+                let mut buffer = vec![0; n];
+                if let Ok((count, _)) = end.read(&mut buffer) {
+                    assert!(count <= n && count <= left as usize);
+                    assert_eq!(memory.copied.get(), count);
                 }
-                Op::Write(n) => {
-                    if let Ok((count, _)) = end.write(&vec![1; n]) {
-                        prop_assert!(count <= n && count <= right as usize);
-                        prop_assert_eq!(memory.copied.get(), count);
-                    }
-                }
-                Op::Want => {
-                    if let Ok(ready) = end.want_data() { prop_assert!(ready <= left); }
-                    if let Ok(space) = end.want_space() { prop_assert!(space <= right); }
-                }
-                Op::Look => {
-                    let _ = end.peer();
-                }
-                Op::Byte(at, byte) => memory.file.borrow_mut().write(at, &[byte]).unwrap(),
-                Op::Index(word, value) => memory.peer_writes(word, value),
-                Op::Take(n) => memory.peer_writes(2, memory.peer_word(2).wrapping_add(n)),
-                Op::Give(n) => memory.peer_writes(1, memory.peer_word(1).wrapping_add(n)),
-                Op::Ambush(word, value) => *memory.ambush.borrow_mut() = Some((word, value)),
             }
-            prop_assert!(memory.copied.get() <= left.max(right) as usize);
+            Op::Write(n) => {
+                if let Ok((count, _)) = end.write(&vec![1; n]) {
+                    assert!(count <= n && count <= right as usize);
+                    assert_eq!(memory.copied.get(), count);
+                }
+            }
+            Op::Want => {
+                assert!(end.want_data().map_or(true, |ready| ready <= left));
+                assert!(end.want_space().map_or(true, |space| space <= right));
+            }
+            Op::Look => {
+                let _ = end.peer();
+            }
+            Op::Byte(at, byte) => memory.file.borrow_mut().write(at, &[byte]).unwrap(),
+            Op::Index(word, value) => memory.peer_writes(word, value),
+            Op::Take(n) => memory.peer_writes(2, memory.peer_word(2).wrapping_add(n)),
+            Op::Give(n) => memory.peer_writes(1, memory.peer_word(1).wrapping_add(n)),
+            Op::Ambush(word, value) => *memory.ambush.borrow_mut() = Some((word, value)),
         }
-        let mut guard = vec![1; PAGE];
-        memory.file.borrow().read(length, &mut guard).unwrap();
-        prop_assert!(guard.iter().all(|byte| *byte == 0), "written behind the ring");
+        assert!(memory.copied.get() <= left.max(right) as usize);
     }
+    let mut guard = vec![1; PAGE];
+    memory.file.borrow().read(length, &mut guard).unwrap();
+    assert!(
+        guard.iter().all(|byte| *byte == 0),
+        "written behind the ring"
+    );
+}
 
-    #[test]
-    fn what_we_keep_ourselves_survives_a_peer_that_overwrites_it(
-        lies in vec(any::<u32>(), 1..8), message in vec(any::<u8>(), 1..1000)
-    ) {
-        let (memory, sizes, _) = watched(RingSizes::both(4096));
-        let mut end = End::serve(&memory, sizes);
-        for lie in lies {
-            // Our producer index of the right ring and our consumer index of the left.
-            memory.peer_writes(3, lie);
-            memory.peer_writes(0, lie);
-            let before = memory.peer_word(2);
-            let (count, _) = end.write(&message).unwrap();
-            prop_assert_eq!(count, message.len());
-            prop_assert_eq!(memory.peer_word(3), before.wrapping_add(count as u32));
-            memory.peer_writes(2, memory.peer_word(3));
-            prop_assert_eq!(end.ready().unwrap(), 0);
+/// A step from five bytes: which one, and what it is about.
+#[cfg(feature = "hostile-peer")]
+fn op_of(bytes: &[u8]) -> Option<Op> {
+    let (kind, value) = bytes.split_first()?;
+    let value = u32::from_le_bytes(value.try_into().ok()?);
+    let word = usize::from(kind >> 4) % 4;
+    let short = value as usize % 9000;
+    Some(match kind % 9 {
+        0 => Op::Read(short),
+        1 => Op::Write(short),
+        2 => Op::Want,
+        3 => Op::Look,
+        4 => Op::Byte(short % PAGE, (value >> 24) as u8),
+        5 => Op::Index(word, value),
+        6 => Op::Take(value % 5000),
+        7 => Op::Give(value % 5000),
+        _ => Op::Ambush(word, value),
+    })
+}
+
+/// Takes the steps that `data` stands for, with rings of a size that it chooses.
+///
+/// # Panics
+///
+/// When the peer made us copy more than a ring, or touch anything outside it.
+#[cfg(feature = "hostile-peer")]
+pub fn survive_bytes(data: &[u8]) {
+    let (small, steps) = data.split_first().unwrap_or((&0, &[]));
+    let sizes = if small % 2 == 1 {
+        RingSizes {
+            receive: 1,
+            send: 1,
         }
-    }
-}
-
-#[test]
-fn an_impossible_index_is_an_error_and_not_silence() {
-    let (memory, sizes, _) = watched(RingSizes::both(4096));
-    let mut end = End::serve(&memory, sizes);
-    memory.peer_writes(1, 4097);
-    assert!(end.read(&mut [0; 8]).is_err());
-    assert!(end.want_data().is_err());
-    memory.peer_writes(1, u32::MAX);
-    assert!(end.ready().is_err());
-    memory.peer_writes(1, 4096);
-    assert_eq!(end.ready().unwrap(), 4096);
-    memory.peer_writes(2, 1);
-    assert!(end.write(b"x").is_err());
-    assert!(end.space().is_err());
-}
-
-#[test]
-fn indices_wrap_around_at_their_end() {
-    let (memory, sizes, _) = watched(RingSizes::both(4096));
-    End::serve(&memory, sizes).leave();
-    let near = u32::MAX - 2;
-    for word in 0..4 {
-        memory.peer_writes(word, near);
-    }
-    let mut client = End::join(&memory, sizes);
-    assert_eq!(client.write(b"around the end").unwrap().0, 14);
-    assert_eq!(memory.peer_word(1), near.wrapping_add(14));
-    memory.peer_writes(0, near.wrapping_add(14));
-    assert_eq!(client.space().unwrap(), 4096);
-}
-
-#[test]
-fn a_client_that_came_cannot_become_one_that_is_yet_to_come() {
-    let (memory, sizes, _) = watched(RingSizes::both(4096));
-    let mut end = End::serve(&memory, sizes);
-    assert_eq!(end.peer(), super::Peer::NotYet);
-    for (byte, expected) in [
-        (1, super::Peer::Live),
-        (2, super::Peer::Gone),
-        (77, super::Peer::Gone),
-    ] {
-        memory
-            .file
-            .borrow_mut()
-            .write(super::layout::CLIENT_LIVE, &[byte])
-            .unwrap();
-        assert_eq!(end.peer(), expected);
-    }
+    } else {
+        RingSizes::both(4096)
+    };
+    survive(sizes, steps.chunks_exact(5).filter_map(op_of));
 }

@@ -21,10 +21,15 @@
 mod layout;
 mod memory;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "hostile-peer"))]
 mod hostile;
 #[cfg(test)]
+mod hostile_stories;
+#[cfg(test)]
 mod model;
+
+#[cfg(feature = "hostile-peer")]
+pub use hostile::survive_bytes;
 
 pub use layout::RING_MAX;
 pub(crate) use layout::{CLIENT_LIVE, Index, Orders, PAGE, SERVER_LIVE, Side, Which};
