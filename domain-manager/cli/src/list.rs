@@ -39,7 +39,7 @@ fn table(domains: &[DomainSummary]) -> String {
 }
 
 /// The table's lines without the blanks that surround its cells.
-fn without_margins(table: &Table) -> String {
+pub fn without_margins(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         let line = line.trim_end();

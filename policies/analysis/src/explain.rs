@@ -117,7 +117,10 @@ impl<'a> Explainer<'a> {
             if let (Denial::NoRule, Some(target)) = (reason.denial(), &target) {
                 nearest = self.near_misses(call, &caller, target);
             }
-            match suggestion::allowing(self.policy, self.system, call, reason) {
+            let named = self.by_service.get(call.service.name().as_str());
+            let about = named.into_iter().flatten().chain(&self.any_service);
+            let about = about.map(|number| self.rules[*number]);
+            match suggestion::allowing(self.policy, self.system, call, reason, about) {
                 Ok(rule) => suggestion = Some(rule),
                 Err(why) => remarks.push(why),
             }

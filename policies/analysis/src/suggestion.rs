@@ -23,12 +23,14 @@ pub struct Suggestion {
     pub before: Option<Location>,
 }
 
-/// What would allow `call`, which is refused for `reason`; or why nothing would.
-pub(crate) fn allowing(
+/// What would allow `call`, which is refused for `reason`; or why nothing would. `about` are
+/// the rules about the call's service.
+pub(crate) fn allowing<'r>(
     policy: &Policy,
     system: &System,
     call: &Call,
     reason: &Reason,
+    about: impl Iterator<Item = &'r Rule>,
 ) -> Result<Suggestion, String> {
     let caller = Caller::new(&call.source, system);
     let Ok(target) = Target::of(&call.target, system) else {
@@ -63,7 +65,7 @@ pub(crate) fn allowing(
             _ => return Err("a rule that allows it would also decide `@dispvm`".to_owned()),
         }
     }
-    if let Some(asks) = asks_for_want(policy, system, call, &target, &destination) {
+    if let Some(asks) = asks_for_want(policy, system, call, &target, &destination, about) {
         return Err(format!(
             "a rule that allows it would also give {asks} a target to ask for"
         ));
@@ -95,12 +97,13 @@ fn by_name(target: &Target) -> String {
 
 /// A rule that asks, is refused because there is nothing to choose, and would no longer be if
 /// `destination` could be called.
-fn asks_for_want(
+fn asks_for_want<'r>(
     policy: &Policy,
     system: &System,
     call: &Call,
     own: &Target,
     destination: &Destination,
+    about: impl Iterator<Item = &'r Rule>,
 ) -> Option<Location> {
     let (listed, starts) = match destination {
         Destination::Dom0 => (true, false),
@@ -112,14 +115,28 @@ fn asks_for_want(
     }
     let caller = Caller::new(&call.source, system);
     let argument = call.service.policy_argument();
-    let asks = |rule: &&Rule| {
-        matches!(&rule.action, Action::Ask { options, .. } if options.target.is_none())
-            && rule.is_service(&call.service)
-            && rule.is_argument(&argument)
-            && caller.matches(&rule.source)
+    // Whether it starts what is off, of each rule that asks with the list.
+    let asks: Vec<bool> = about
+        .filter(|rule| rule.is_argument(&argument) && caller.matches(&rule.source))
+        .filter_map(|rule| match &rule.action {
+            Action::Ask { options, .. } if options.target.is_none() => Some(options.autostart),
+            _ => None,
+        })
+        .collect();
+    if asks.is_empty() {
+        return None;
+    }
+    let choices = policy.choices(system, call);
+    let running = |choice: &Destination| match choice {
+        Destination::Dom0 => true,
+        Destination::Domain(domain) => domain.is_running(),
+        Destination::Disposable(_) => false,
     };
-    policy.rules().find(asks)?;
-    if policy.choices(system, call).contains(destination) {
+    let wants = |autostart: &bool| match autostart {
+        true => choices.is_empty(),
+        false => !starts && !choices.iter().any(running),
+    };
+    if choices.contains(destination) || !asks.iter().any(wants) {
         return None;
     }
     let others = every_target(system);
@@ -132,10 +149,8 @@ fn asks_for_want(
         match policy.evaluate(system, &other) {
             Verdict::Deny(reason) if *reason.denial() == Denial::NoChoices => {
                 let rule = reason.rule()?;
-                let autostart = match &rule.action {
-                    Action::Ask { options, .. } => options.autostart,
-                    _ => false,
-                };
+                let autostart =
+                    matches!(&rule.action, Action::Ask { options, .. } if options.autostart);
                 (autostart || !starts).then(|| rule.location.clone())
             }
             _ => None,

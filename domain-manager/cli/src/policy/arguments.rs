@@ -17,6 +17,12 @@ pub enum PolicyCommand {
     Diff(Diff),
     /// Lay out policy files, with the fields of rules below each other
     Fmt(Fmt),
+    /// Say who may call a service
+    WhoCan(WhoCan),
+    /// Show who may call whom as a table
+    Matrix(MatrixOf),
+    /// Draw who may call what of whom
+    Graph(GraphOf),
 }
 
 /// How to answer.
@@ -103,16 +109,41 @@ With --batch, a line is an object with the keys
 A line that is no such object is answered with the verdict error.";
 
 #[derive(Debug, Args)]
+#[command(after_long_help = CHECK_HELP)]
 pub struct Check {
     /// Files that make up a policy by themselves, instead of policy directories
     #[arg(conflicts_with = "directories")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub policy: PolicyFrom,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// Exit with 1 for warnings as well
+    #[arg(long)]
+    pub strict: bool,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
+
+const CHECK_HELP: &str = "\
+Errors keep a policy from going live, and the exit code is 1. Warnings have a code:
+  shadowed             an earlier rule takes all calls of this one
+  dangerous-wildcard   every domain may do what amounts to control, unasked
+  unknown-service      the service looks like a misspelt one
+and, with --system,
+  never-decides        earlier rules together take all calls of this one
+  no-such-domain       also no-such-tag, no-such-class: what the rule names is not there
+  not-a-template       a disposable of what is no template for disposables
+  never-answered       the rule asks, and there is nobody to ask, or nothing to choose
+  default-not-offered  the default target is never among the choices
+  reaches-dom0         a domain controls dom0 over others, by calls that are allowed unasked
+  reaches-network      a domain without network whose data can get there over others
+  reaches-offline      a domain with network that controls one without over others
+The last two need `netvm` for domains in the system information: a name, or null for none.
+
+In JSON, `diagnostics` holds objects with severity, code, message, file, line, column, end, label,
+notes, help and replacement.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = TEST_HELP)]
@@ -184,4 +215,65 @@ pub struct Fmt {
     /// Change nothing; name the files that would change, and exit with 1 if there are any
     #[arg(long)]
     pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct WhoCan {
+    /// The service; with `+ARGUMENT`, with that argument only
+    pub service: String,
+    /// Only calls to this target: a domain, dom0, @dispvm, @default …
+    #[arg(long, value_name = "TARGET")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    pub policy: PolicyFrom,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct MatrixOf {
+    /// Of one service only; with `+ARGUMENT`, with that argument only
+    pub service: Option<String>,
+    #[command(flatten)]
+    pub policy: PolicyFrom,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What the picture is drawn in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A picture for browsers
+    #[default]
+    Svg,
+    /// The language of Graphviz
+    Dot,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct GraphOf {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Leave out what the user is asked about
+    #[arg(long)]
+    pub allowed: bool,
+    /// Where to write it; without it, to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub policy: PolicyFrom,
+    #[command(flatten)]
+    pub system: SystemFrom,
+    /// What to draw it in
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy check`.
 
+use bulkhead_policy::{Diagnostic, Policy};
+use policy_analysis::{Networks, lint};
 use policyd::render;
 use serde::Serialize;
 
@@ -11,39 +13,77 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
 
+#[derive(Serialize)]
+struct Checked {
+    valid: bool,
+    rules: usize,
+    files: usize,
+    diagnostics: Vec<DiagnosticText>,
+}
+
 pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> {
     let json = json || asked.format == Format::Json;
     let read = match asked.files.is_empty() {
         true => source::read(client, &asked.policy),
         false => source::alone(&asked.files, asked.policy.old.as_deref()),
     };
-    if json {
-        #[derive(Serialize)]
-        struct Checked {
-            valid: bool,
-            rules: usize,
-            diagnostics: Vec<DiagnosticText>,
+    let policy = match read {
+        Ok(policy) => policy,
+        Err(rejected) if json => {
+            let texts = rejected.diagnostics.iter();
+            print_json(&Checked {
+                valid: false,
+                rules: 0,
+                files: rejected.sources.files().count(),
+                diagnostics: texts
+                    .map(|d| DiagnosticText::new(d, &rejected.sources))
+                    .collect(),
+            })?;
+            return Ok(1);
         }
-        let (diagnostics, sources) = match &read {
-            Ok(policy) => (policy.warnings(), policy.sources()),
-            Err(rejected) => (&rejected.diagnostics[..], &rejected.sources),
-        };
-        let diagnostics = diagnostics.iter().map(|d| DiagnosticText::new(d, sources));
+        Err(rejected) => return Err(source::invalid(&rejected)),
+    };
+    let findings = findings(client, asked, &policy)?;
+    let code = u8::from(asked.strict && !findings.is_empty());
+    let (rules, files) = (policy.rules().len(), policy.sources().files().count());
+    if json {
+        let texts = findings
+            .iter()
+            .map(|d| DiagnosticText::new(d, policy.sources()));
         print_json(&Checked {
-            valid: read.is_ok(),
-            rules: read.as_ref().map_or(0, |policy| policy.rules().len()),
-            diagnostics: diagnostics.collect(),
+            valid: true,
+            rules,
+            files,
+            diagnostics: texts.collect(),
         })?;
-        return Ok(u8::from(read.is_err()));
+        return Ok(code);
     }
-    let policy = read.map_err(|rejected| source::invalid(&rejected))?;
-    let shown = render(policy.warnings(), policy.sources(), false);
+    let shown = render(&findings, policy.sources(), false);
     if !shown.is_empty() {
         print(&format!("{shown}\n\n"))?;
     }
-    let (rules, files) = (policy.rules().len(), policy.sources().files().count());
     print(&format!(
         "The policy is valid; rules: {rules}, files: {files}.\n"
     ))?;
-    Ok(0)
+    Ok(code)
+}
+
+/// What the parser warned of, and what lint finds: by the policy alone, or in the domains that
+/// are named or, for the system's own policy, there.
+fn findings(client: &Client, asked: &Check, policy: &Policy) -> Result<Vec<Diagnostic>, Failure> {
+    let own = asked.files.is_empty() && asked.policy.directories.is_empty();
+    let system = match &asked.system.system {
+        Some(_) => Some(source::system_and_networks(client, &asked.system)?),
+        // The domain manager need not run for a check of the text.
+        None if own => source::system_and_networks(client, &asked.system).ok(),
+        None => None,
+    };
+    let (system, networks) = match &system {
+        Some((system, networks)) => (Some(system), Some(networks)),
+        None => (None, None),
+    };
+    let networks = networks.filter(|networks: &&Networks| !networks.is_empty());
+    let mut findings = policy.warnings().to_vec();
+    findings.extend(lint(policy, system, networks));
+    Ok(findings)
 }

@@ -11,8 +11,10 @@ mod diagnostics;
 mod diff;
 mod explain;
 mod fmt;
+mod graph;
 mod source;
 mod test;
+mod who;
 
 use arguments::PolicyCommand;
 
@@ -27,5 +29,8 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::Test(asked) => test::test(client, asked, json),
         PolicyCommand::Diff(asked) => diff::diff(client, asked, json),
         PolicyCommand::Fmt(asked) => fmt::fmt(client, asked),
+        PolicyCommand::WhoCan(asked) => who::show(client, asked, json),
+        PolicyCommand::Matrix(asked) => who::matrix(client, asked, json),
+        PolicyCommand::Graph(asked) => graph::graph(client, asked, json),
     }
 }

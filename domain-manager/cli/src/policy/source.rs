@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{FileKind, Policy, Rejected, System};
+use bulkhead_types::DomainName;
+use policy_analysis::Networks;
 use policyd::{Directory, load_files, load_policy, load_policy_beside, render};
 
 use super::arguments::{PolicyFrom, SystemFrom};
@@ -21,6 +23,11 @@ pub fn directories(client: &Client, from: &PolicyFrom) -> Vec<Directory> {
 /// Reads the policy, or says all that is wrong with it.
 pub fn read(client: &Client, from: &PolicyFrom) -> Result<Policy, Box<Rejected>> {
     load(&directories(client, from), from.old.as_deref())
+}
+
+/// As [`read`], for commands that can do nothing without a policy.
+pub fn policy(client: &Client, from: &PolicyFrom) -> Result<Policy, Failure> {
+    read(client, from).map_err(|rejected| invalid(&rejected))
 }
 
 fn load(directories: &[Directory], old: Option<&Path>) -> Result<Policy, Box<Rejected>> {
@@ -96,6 +103,14 @@ pub fn errors(rejected: &Rejected) -> String {
 
 /// The domains that calls are held against.
 pub fn system(client: &Client, from: &SystemFrom) -> Result<System, Failure> {
+    Ok(system_and_networks(client, from)?.0)
+}
+
+/// The domains, and which of them have network as far as the information says.
+pub fn system_and_networks(
+    client: &Client,
+    from: &SystemFrom,
+) -> Result<(System, Networks), Failure> {
     let (bytes, place) = match &from.system {
         Some(path) => (bytes_of(path)?, path.display().to_string()),
         None => {
@@ -106,8 +121,25 @@ pub fn system(client: &Client, from: &SystemFrom) -> Result<System, Failure> {
             (bytes, "the domain manager's answer".to_owned())
         }
     };
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(format!("{place} is no system information")).because(&error))
+    let bad = |error: &serde_json::Error| {
+        Failure::new(format!("{place} is no system information")).because(error)
+    };
+    let system = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
+    let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e))?;
+    Ok((system, networks(&document)))
+}
+
+/// What `netvm` says of the domains that have that key.
+fn networks(document: &serde_json::Value) -> Networks {
+    let domains = document
+        .get("domains")
+        .and_then(|domains| domains.as_object());
+    let entries = domains.into_iter().flatten();
+    let network = |(name, entry): (&String, &serde_json::Value)| {
+        let netvm = entry.get("netvm")?.as_str().unwrap_or_default();
+        Some((DomainName::parse(name).ok()?, DomainName::parse(netvm).ok()))
+    };
+    entries.filter_map(network).collect()
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {

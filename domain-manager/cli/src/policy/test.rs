@@ -29,8 +29,7 @@ struct FileTested {
 }
 
 pub fn test(client: &Client, asked: &Test, json: bool) -> Result<u8, Failure> {
-    let policy = source::read(client, &asked.policy);
-    let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
+    let policy = source::policy(client, &asked.policy)?;
     let system = match &asked.system.system {
         Some(_) => source::system(client, &asked.system)?,
         None => System::default(),

@@ -488,6 +488,7 @@ fn diagnostics_for_programs_have_places() {
     {
       "valid": false,
       "rules": 0,
+      "files": 2,
       "diagnostics": [
         {
           "severity": "error",
@@ -560,4 +561,121 @@ fn diagnostics_for_programs_have_places() {
     }
     [exit code 1]
     "#);
+}
+
+#[test]
+fn who_may_call_what_is_told_as_lists_tables_and_pictures() {
+    let fixture = offline();
+    let offline = ["--policy", "policy", "--system", "system.json"];
+    let run = |words: &[&str]| fixture.run(&[&["policy"], words, &offline[..]].concat());
+    insta::assert_snapshot!(run(&["who-can", "qubes.Filecopy"]), @r"
+    WHO   MAY CALL        OF               RULE
+    work  qubes.Filecopy  personal  allow  policy/30-user.policy:2
+    ");
+    assert_eq!(
+        run(&["who-can", "qubes.Filecopy", "--to", "untrusted"]),
+        "Nobody.\n"
+    );
+    insta::assert_snapshot!(run(&["who-can", "qubes.Filecopy", "--format", "json"]), @r#"
+    [
+      {
+        "service": "qubes.Filecopy",
+        "argument": "*",
+        "source": "work",
+        "requested_targets": [
+          "personal"
+        ],
+        "verdict": "allow",
+        "target": null,
+        "targets": [],
+        "default_target": null,
+        "user": null,
+        "autostart": true,
+        "notify": false,
+        "rule": {
+          "file": "policy/30-user.policy",
+          "line": 2,
+          "text": "qubes.Filecopy * work personal allow"
+        }
+      }
+    ]
+    "#);
+    insta::assert_snapshot!(run(&["matrix", "qubes.OpenInVM"]), @r"
+               @default  dom0  @dispvm  disp-base  personal  untrusted  work  @dispvm:disp-base
+    dom0       ·         ·     ·        ·          ·         ·          ·     ·
+    disp-base  ·         ·     ·        ·          ·         ·          ·     ·
+    personal   ·         ·     ·        ·          ·         ·          ·     ·
+    untrusted  ·         ·     ✓        ·          ·         ·          ·     ·
+    work       ·         ·     ·        ·          ·         ·          ·     ·
+
+    ✓ allowed, ? the user is asked, · refused; with the number of services.
+    ");
+    let json = run(&["matrix", "--format", "json"]);
+    let matrix: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(matrix["cells"].as_array().unwrap().len(), 5);
+    insta::assert_snapshot!(run(&["graph", "--format", "dot", "qubes.Filecopy"]), @r##"
+    digraph policy {
+      rankdir=LR;
+      node [fontname="sans-serif", fontsize=11];
+      edge [color="#8a8f98"];
+      s0 [label="work", shape=box, style=rounded, color="#8a8f98", penwidth=2];
+      t0 [label="personal", shape=box, style=rounded, color="#8a8f98", penwidth=2];
+      e0 [label="qubes.Filecopy", shape=plaintext];
+      s0 -> e0 [style=solid, arrowhead=none];
+      e0 -> t0 [style=solid];
+    }
+    "##);
+    assert_eq!(run(&["graph", "-o", "picture.svg"]), "");
+    let svg = std::fs::read_to_string(fixture.path("picture.svg")).unwrap();
+    assert!(svg.starts_with("<svg"), "{svg}");
+}
+
+#[test]
+fn lint_is_told_with_the_lines_and_fails_only_when_strict() {
+    let fixture = offline();
+    fixture.write(
+        "policy/20-first.policy",
+        "qubes.Filecopy * work @anyvm deny\nqubes.VMShell * @anyvm vault allow\n",
+    );
+    let check = [
+        "policy",
+        "check",
+        "--policy",
+        "policy",
+        "--system",
+        "system.json",
+    ];
+    insta::assert_snapshot!(fixture.run(&[&check[..], &["--strict"]].concat()), @r"
+    warning: every domain may call `qubes.VMShell`, which runs any program, without being asked
+     --> policy/20-first.policy:2:1
+      |
+    2 | qubes.VMShell * @anyvm vault allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: name the callers, or write `ask`
+
+    warning: there is no domain `vault`
+     --> policy/20-first.policy:2:1
+      |
+    2 | qubes.VMShell * @anyvm vault allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    warning: the rule decides no call: an earlier one takes them all
+     --> policy/30-user.policy:2:1
+      |
+    2 | qubes.Filecopy * work personal allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+    note: by policy/20-first.policy:1
+     --> policy/20-first.policy:1:1
+      |
+    1 | qubes.Filecopy * work @anyvm deny
+      | ---------------------------------
+
+    The policy is valid; rules: 5, files: 2.
+    [exit code 1]
+    ");
+    assert!(!fixture.run(&check).contains("exit code"));
+    let files = ["policy", "check", "policy/30-user.policy"];
+    insta::assert_snapshot!(fixture.run(&files), @"The policy is valid; rules: 3, files: 1.");
 }

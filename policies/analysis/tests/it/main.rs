@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod differing;
+mod drawing;
 mod explaining;
 mod formatting;
+mod linting;
 mod random;
 mod suggesting;
 mod world;
