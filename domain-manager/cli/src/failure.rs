@@ -8,6 +8,8 @@ use bulkhead_admin::Exception;
 
 /// The exit code for what failed.
 const FAILED: u8 = 1;
+/// The exit code for a command line that makes no sense.
+const USAGE: u8 = 2;
 /// The exit code for what policy, or the domain manager, refused.
 const REFUSED: u8 = 126;
 
@@ -53,6 +55,12 @@ impl Failure {
             Some(hint) => format!("{hint}; {other}"),
             None => other.to_owned(),
         });
+        self
+    }
+
+    /// For a command line that makes no sense.
+    pub fn usage(mut self) -> Self {
+        self.code = USAGE;
         self
     }
 

@@ -59,6 +59,12 @@ fn look(client: &Client) -> Everything {
             );
             problems.extend(
                 status
+                    .settings_error
+                    .iter()
+                    .map(|error| format!("the policy daemon's settings: {error}")),
+            );
+            problems.extend(
+                status
                     .policy
                     .error
                     .iter()

@@ -72,6 +72,11 @@ impl Layout {
         self.state().join("ledger")
     }
 
+    /// The private key that seals the ledger, for the policy daemon alone.
+    pub fn seal_key(&self) -> PathBuf {
+        self.state().join("policyd/seal.key")
+    }
+
     /// Logs: `/var/log/bulkhead`.
     pub fn logs(&self) -> PathBuf {
         self.root.join("var/log/bulkhead")
@@ -95,6 +100,16 @@ impl Layout {
     /// The policy daemon's socket.
     pub fn policy_socket(&self) -> PathBuf {
         self.runtime().join("policy.sock")
+    }
+
+    /// Where the policy daemon is told of calls that it has allowed, and says which have to end.
+    pub fn policy_calls_socket(&self) -> PathBuf {
+        self.runtime().join("policy-calls.sock")
+    }
+
+    /// Where the policy daemon is administered.
+    pub fn policy_control_socket(&self) -> PathBuf {
+        self.runtime().join("policy-control.sock")
     }
 
     /// Where the qrexec daemons' sockets stand.

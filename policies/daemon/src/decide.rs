@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One decision, from the question's texts to the answer's bytes, without any I/O.
 
-use std::time::SystemTime;
-
 use bulkhead_policy::{
     Call, Destination, DomainRef, Grant, Policy, Reason, Requested, System, Target, Verdict,
 };
 use bulkhead_types::Service;
+use policy_ledger::Decision as Record;
 
-use crate::ledger::Record;
-use crate::time::rfc3339;
 use crate::wire::{self, ANSWER_MAX, Question};
 
 /// What becomes of a call, with what the ledger and the log say of it.
@@ -50,8 +47,8 @@ impl Decision {
         }
     }
 
-    /// What the ledger keeps of it; the ledger numbers it.
-    pub fn record(&self, question: &Question, now: SystemTime) -> Record {
+    /// What the ledger keeps of it.
+    pub fn record(&self, question: &Question) -> Record {
         let (rule, reason, target) = match &self.outcome {
             Ok(grant) => {
                 let rule = grant.rule().location.to_string();
@@ -60,8 +57,6 @@ impl Decision {
             Err(refusal) => (refusal.rule.clone(), Some(refusal.reason.clone()), None),
         };
         Record {
-            sequence: 0,
-            time: rfc3339(now),
             source: question.source.clone(),
             requested_target: question.intended_target.clone(),
             service: question.service_and_arg.clone(),
@@ -70,6 +65,7 @@ impl Decision {
             reason,
             target,
             just_evaluated: question.just_evaluate,
+            ..Record::default()
         }
     }
 }

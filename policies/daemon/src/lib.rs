@@ -22,21 +22,23 @@
 //! - without the domain manager's word on the domains, everything is refused.
 #![forbid(unsafe_code)]
 
+mod book;
+mod clock;
 mod decide;
-mod ledger;
 mod load;
 mod reload;
 mod render;
 mod serve;
+mod settings;
+mod socket;
 mod state;
 mod status;
 mod system;
-mod time;
 pub mod wire;
 
 pub use decide::{Decision, decide};
-pub use ledger::{Ledger, LedgerError, Record};
 pub use load::{Directory, load_files, load_policy, load_policy_beside};
 pub use render::render;
 pub use serve::{ServeError, run};
+pub use settings::{LedgerSettings, Settings, SettingsError};
 pub use status::{PolicyStatus, Status, status_socket};

@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bulkhead_policy::{Policy, Rejected, SourceMap};
+use bulkhead_types::Layout;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
 use crate::load::{Directory, load_policy};
+use crate::settings::Settings;
 use crate::state::Shared;
 
 /// What is worth a look. `IN_CREATE` is for links and directories: see [`is_unfinished`].
@@ -51,10 +53,12 @@ impl AsRawFd for Descriptor {
 /// Reads the policy now and after each change, for ever. `first` is told when it has been
 /// read for the first time.
 pub(crate) async fn keep_loaded(
-    directories: Vec<Directory>,
+    layout: &Layout,
     state: &Shared,
     first: tokio::sync::oneshot::Sender<()>,
 ) -> io::Result<()> {
+    let directories = Directory::of(layout);
+    let settings = layout.configuration().join("policyd.toml");
     let mut first = Some(first);
     let mut wanted: BTreeSet<PathBuf> = directories.iter().map(|d| d.path.clone()).collect();
     loop {
@@ -67,6 +71,7 @@ pub(crate) async fn keep_loaded(
             continue;
         }
         wanted = needed;
+        state.borrow_mut().set(Settings::load(&settings));
         state.borrow_mut().loaded(outcome, SystemTime::now());
         if let Some(first) = first.take() {
             let _ = first.send(());

@@ -2,15 +2,14 @@
 //! The daemon: its sockets and its life.
 
 use std::cell::RefCell;
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bulkhead_types::Layout;
+use policy_ledger::{KeyError, Ledger, LedgerError, SealKey};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,8 +19,10 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::ledger::{Ledger, LedgerError};
-use crate::load::Directory;
+use crate::book::{Book, keep_sealed};
+use crate::clock::boot_id;
+use crate::settings::Settings;
+use crate::socket::{Socket, accept};
 use crate::state::{Shared, State};
 use crate::status::status_socket;
 use crate::system::Doorbell;
@@ -39,6 +40,9 @@ pub enum ServeError {
     /// The ledger cannot be written.
     #[error("cannot keep the ledger")]
     Ledger(#[from] LedgerError),
+    /// The ledger cannot be sealed.
+    #[error("cannot seal the ledger")]
+    Key(#[from] KeyError),
     /// A socket cannot be made.
     #[error("cannot listen on `{path}`")]
     Listen {
@@ -63,10 +67,12 @@ pub enum ServeError {
 /// Only what keeps the daemon from working at all; faults of a policy or an asker do not.
 pub async fn run(layout: Layout) -> Result<(), ServeError> {
     // The ledger's lock also keeps a second daemon from the sockets.
-    let ledger = Ledger::open(&layout.ledger().join("decisions.jsonl"))?;
-    let state: Shared = Rc::new(RefCell::new(State::new(ledger)));
-    let questions = Socket::bind(layout.policy_socket())?;
-    let statuses = Socket::bind(status_socket(&layout))?;
+    let key = SealKey::load_or_make(&layout.seal_key())?;
+    let limits = Settings::default().ledger.limits();
+    let ledger = Ledger::open(&layout.ledger(), key, limits, &boot_id())?;
+    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger))));
+    let questions = Socket::bind(layout.policy_socket(), 0o660)?;
+    let statuses = Socket::bind(status_socket(&layout), 0o660)?;
     let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let local = LocalSet::new();
@@ -76,6 +82,7 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
         let answering = answer_questions(questions.listener()?, state.clone(), bell.clone());
         spawn_local(answering);
         spawn_local(tell_status(statuses.listener()?, state.clone()));
+        spawn_local(keep_sealed(state.clone()));
         let watched = state.clone();
         let internal = layout.internal_socket();
         spawn_local(async move { system::watch(&internal, &watched, &bell).await });
@@ -85,7 +92,7 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
                 info!("ready");
             }
         });
-        let policy = reload::keep_loaded(Directory::of(&layout), &state, loaded);
+        let policy = reload::keep_loaded(&layout, &state, loaded);
         tokio::select! {
             ended = policy => ended.map_err(ServeError::Watch),
             _ = term.recv() => Ok(()),
@@ -93,51 +100,13 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
         }
     };
     let ended = local.run_until(serve).await;
+    // The tasks go first: they hold the state.
+    drop(local);
+    if let Some(state) = Rc::into_inner(state) {
+        state.into_inner().end();
+    }
     info!("the policy daemon ends; calls are refused until it is back");
     ended
-}
-
-/// A listening socket in the file system, removed when dropped.
-struct Socket {
-    path: PathBuf,
-    listener: std::os::unix::net::UnixListener,
-}
-
-impl Socket {
-    fn bind(path: PathBuf) -> Result<Self, ServeError> {
-        match Self::try_bind(&path) {
-            Ok(listener) => Ok(Self { path, listener }),
-            Err(source) => Err(ServeError::Listen { path, source }),
-        }
-    }
-
-    fn try_bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        // Left over from a daemon that was killed.
-        if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
-            fs::remove_file(path)?;
-        }
-        let listener = std::os::unix::net::UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    }
-
-    fn listener(&self) -> Result<UnixListener, ServeError> {
-        let listener = self.listener.try_clone().and_then(UnixListener::from_std);
-        listener.map_err(|source| ServeError::Listen {
-            path: self.path.clone(),
-            source,
-        })
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 async fn answer_questions(listener: UnixListener, state: Shared, bell: Rc<Doorbell>) {
@@ -203,18 +172,5 @@ async fn tell_status(listener: UnixListener, state: Shared) {
             // Who asks for the status and goes away does without it.
             let _ = timeout(PATIENCE, told).await;
         });
-    }
-}
-
-/// The next connection. When there are no descriptors left it waits for some to come back.
-async fn accept(listener: &UnixListener) -> UnixStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(e) => {
-                warn!("cannot accept a connection: {e}");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
     }
 }

@@ -5,14 +5,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use bulkhead_policy::{Policy, Rejected, System};
+use bulkhead_policy::{DomainRef, Policy, Rejected, System};
+use policy_ledger::{Event, rfc3339};
 use tracing::{error, info, warn};
 
+use crate::book::Book;
 use crate::decide::{Decision, decide};
-use crate::ledger::Ledger;
 use crate::render::render;
+use crate::settings::{Settings, SettingsError};
 use crate::status::{PolicyStatus, Status};
-use crate::time::rfc3339;
 use crate::wire::Question;
 
 /// A handle to the one state. It is never borrowed across a wait.
@@ -22,14 +23,14 @@ pub(crate) struct State {
     policy: Policy,
     status: PolicyStatus,
     system: Option<System>,
-    ledger: Ledger,
-    ledger_error: Option<String>,
+    book: Book,
+    settings_error: Option<String>,
     allowed: u64,
     denied: u64,
 }
 
 impl State {
-    pub(crate) fn new(ledger: Ledger) -> Self {
+    pub(crate) fn new(book: Book) -> Self {
         Self {
             policy: Policy::empty(),
             status: PolicyStatus {
@@ -39,8 +40,8 @@ impl State {
                 error: None,
             },
             system: None,
-            ledger,
-            ledger_error: None,
+            book,
+            settings_error: None,
             allowed: 0,
             denied: 0,
         }
@@ -52,13 +53,14 @@ impl State {
             Some(_) => decide(&self.policy, self.system.as_ref(), question),
             None => Decision::refused("there is no policy without errors"),
         };
-        let record = decision.record(question, now);
+        let record = decision.record(question);
         let why = match (&record.target, &record.reason) {
             (Some(target), _) => format!("to {target}"),
             (None, reason) => reason.clone().unwrap_or_default(),
         };
+        let private = self.book.keeps_private(self.is_disposable(&record.source));
         // A source, target or service that was refused for its spelling can hold anything.
-        info!(
+        let told = format!(
             "{} {} -> {} {}: {why}{}",
             record.verdict,
             shown(&record.source),
@@ -69,15 +71,16 @@ impl State {
                 .as_ref()
                 .map_or(String::new(), |rule| format!(" ({rule})")),
         );
-        match self.ledger.append(record) {
-            Ok(_) => self.ledger_error = None,
-            Err(e) => {
-                let cause = std::error::Error::source(&e).map(ToString::to_string);
-                let message = format!("{e}: {}", cause.unwrap_or_default());
-                error!("{message}; the call is refused");
-                self.ledger_error = Some(message);
-                decision = Decision::refused("the decision cannot be recorded");
-            }
+        if !private {
+            info!("{told}");
+        }
+        let event = match private {
+            true => Event::Private,
+            false => Event::Decision(record),
+        };
+        if self.book.record(event, now).is_none() {
+            error!("the call is refused");
+            decision = Decision::refused("the decision cannot be recorded");
         }
         match decision.is_allowed() {
             true => self.allowed += 1,
@@ -116,6 +119,36 @@ impl State {
         self.announce();
     }
 
+    /// Takes what was read of the settings. What cannot be used changes nothing but the status.
+    pub(crate) fn set(&mut self, outcome: Result<Settings, SettingsError>) {
+        match outcome {
+            Ok(settings) => {
+                self.book.set(&settings.ledger);
+                self.settings_error = None;
+            }
+            Err(error) => {
+                error!("{error}; the settings stay as they were");
+                self.settings_error = Some(error.to_string());
+            }
+        }
+    }
+
+    pub(crate) fn book(&mut self) -> &mut Book {
+        &mut self.book
+    }
+
+    /// The daemon ends.
+    pub(crate) fn end(self) {
+        self.book.close();
+    }
+
+    fn is_disposable(&self, source: &str) -> bool {
+        let domain = DomainRef::parse(source).ok();
+        let system = self.system.as_ref();
+        let domain = domain.and_then(|domain| system?.find(&domain));
+        domain.is_some_and(|domain| domain.class == "DispVM")
+    }
+
     /// Takes the domain manager's word, or that it has gone silent.
     pub(crate) fn set_system(&mut self, system: Option<System>) {
         let changed = self.system.as_ref().map(System::len) != system.as_ref().map(System::len);
@@ -134,8 +167,9 @@ impl State {
         Status {
             policy: self.status.clone(),
             domains: self.system.as_ref().map(System::len),
-            records: self.ledger.records(),
-            ledger_error: self.ledger_error.clone(),
+            records: self.book.last(),
+            ledger_error: self.book.failure().cloned(),
+            settings_error: self.settings_error.clone(),
             allowed: self.allowed,
             denied: self.denied,
         }

@@ -23,6 +23,9 @@ pub struct Status {
     pub records: u64,
     /// Why the last decision could not be recorded and was refused, if so.
     pub ledger_error: Option<String>,
+    /// Why the settings on the disk are not used, if so.
+    #[serde(default)]
+    pub settings_error: Option<String>,
     /// Calls allowed since the start.
     pub allowed: u64,
     /// Calls refused since the start.

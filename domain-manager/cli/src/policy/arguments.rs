@@ -23,6 +23,8 @@ pub enum PolicyCommand {
     Matrix(MatrixOf),
     /// Draw who may call what of whom
     Graph(GraphOf),
+    #[command(flatten)]
+    Live(super::live::LiveCommand),
 }
 
 /// How to answer.

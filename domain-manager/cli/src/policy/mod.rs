@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy`: what policy says, what is wrong with it, and what a change of it changes.
 //!
-//! Whatever only reads works on the system's own policy and domains, or on any others that
+//! Whatever only reads a policy works on the system's own policy and domains, or on any others that
 //! `--policy` and `--system` name; then nothing has to run.
 
 mod answer;
@@ -12,6 +12,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod graph;
+mod live;
 mod source;
 mod test;
 mod who;
@@ -32,5 +33,6 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::WhoCan(asked) => who::show(client, asked, json),
         PolicyCommand::Matrix(asked) => who::matrix(client, asked, json),
         PolicyCommand::Graph(asked) => graph::graph(client, asked, json),
+        PolicyCommand::Live(asked) => live::run(client, asked, json),
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
+mod audit;
 mod fixture;
 mod help;
 mod messages;

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bulkhead_types::Layout;
-use policyd::{Record, Status};
+use policy_ledger::{Decision, Entry, Event, entries, snapshot};
+use policyd::Status;
 
 /// How long a test waits for something that has to happen before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -150,11 +151,25 @@ impl Machine {
         self.send(&question(source, target, service))
     }
 
-    pub fn records(&self) -> Vec<Record> {
-        let path = self.layout().ledger().join("decisions.jsonl");
-        let text = fs::read_to_string(path).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
+    /// All that the ledger holds.
+    pub fn ledger(&self) -> Vec<Entry> {
+        let mut all = Vec::new();
+        entries(&snapshot(&self.layout().ledger()).unwrap(), |entry| {
+            all.push(entry);
+            true
+        })
+        .unwrap();
+        all
+    }
+
+    /// The decisions in the ledger.
+    pub fn records(&self) -> Vec<Decision> {
+        let events = self.ledger().into_iter().map(|entry| entry.event);
+        events
+            .filter_map(|event| match event {
+                Event::Decision(decision) => Some(decision),
+                _ => None,
+            })
             .collect()
     }
 

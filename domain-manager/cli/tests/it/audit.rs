@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Reading, verifying and exporting a ledger.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use policy_ledger::{Act, Close, Decision, Event, Ledger, Limits, SealKey};
+
+use crate::fixture::Fixture;
+
+fn with_ledger() -> Fixture {
+    let fixture = Fixture::alone();
+    let key = SealKey::load_or_make(&fixture.path("seal.key")).unwrap();
+    let directory = fixture.path("var/lib/bulkhead/ledger");
+    let mut ledger = Ledger::open(&directory, key, Limits::default(), "boot").unwrap();
+    let mut clock = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_667_400);
+    let mut record = |event| {
+        clock += Duration::from_secs(60);
+        ledger.append(event, clock).unwrap();
+    };
+    record(Event::Decision(Decision {
+        source: "work".into(),
+        requested_target: "vault".into(),
+        service: "qubes.Filecopy".into(),
+        verdict: "deny".into(),
+        reason: Some("a rule denies the call".into()),
+        rule: Some("/etc/bulkhead/policy.d/30-user.policy:2".into()),
+        ..Decision::default()
+    }));
+    record(Event::Act(Act {
+        by: "root".into(),
+        what: "grant".into(),
+        detail: "1: work -> vault qubes.Gpg".into(),
+    }));
+    record(Event::Decision(Decision {
+        source: "work".into(),
+        requested_target: "=evil,\u{1b}[2J".into(),
+        service: "qubes.Gpg+sign".into(),
+        verdict: "allow".into(),
+        target: Some("vault".into()),
+        grant: Some(1),
+        ..Decision::default()
+    }));
+    record(Event::Close(Close {
+        call: 4,
+        duration_ms: 1234,
+        end: "the service ended".into(),
+        sent: Some(10),
+        received: Some(2000),
+    }));
+    ledger.close(clock).unwrap();
+    fixture
+}
+
+#[test]
+fn the_ledger_is_shown_and_searched() {
+    let fixture = with_ledger();
+    insta::assert_snapshot!(fixture.run(&["policy", "audit"]), @r"
+    1  2026-11-26 04:31:00  start
+    2  2026-11-26 04:31:00  deny  work -> vault qubes.Filecopy: a rule denies the call; rule /etc/bulkhead/policy.d/30-user.policy:2
+    3  2026-11-26 04:32:00  act   grant by root: 1: work -> vault qubes.Gpg
+    4  2026-11-26 04:33:00  allow work -> =evil,\u{1b}[2J qubes.Gpg+sign; to vault; grant 1
+    5  2026-11-26 04:34:00  end   of 4: the service ended; after 1234 ms; 10 bytes there, 2000 back
+    6  2026-11-26 04:34:00  stop
+    7  2026-11-26 04:34:00  seal
+    ");
+    insta::assert_snapshot!(fixture.run(&["policy", "audit", "verdict=deny", "since=2026-11-26"]), @"      2  2026-11-26 04:31:00  deny  work -> vault qubes.Filecopy: a rule denies the call; rule /etc/bulkhead/policy.d/30-user.policy:2");
+    insta::assert_snapshot!(fixture.run(&["policy", "audit", "call=4", "--last", "1"]), @r"
+    (1 earlier records; `--last 0` shows all)
+          5  2026-11-26 04:34:00  end   of 4: the service ended; after 1234 ms; 10 bytes there, 2000 back
+    ");
+    insta::assert_snapshot!(fixture.run(&["policy", "audit", "source=vault"]), @"No record fits.");
+    insta::assert_snapshot!(fixture.run(&["policy", "audit", "colour=red"]), @r"
+    ! error: there is no `colour` to ask for; there are event, source, target, service, verdict, rule, reason, grant, generation, call, by, what, since, until
+    ! hint: `bulkhead policy audit --help` lists the terms
+    [exit code 2]
+    ");
+}
+
+#[test]
+fn a_ledger_is_verified_offline_and_a_change_is_found() {
+    let fixture = with_ledger();
+    let whole = fixture.run(&["policy", "audit", "verify"]);
+    let (first, noted) = whole.split_once("--expect ").unwrap();
+    insta::assert_snapshot!(first, @r"
+    The ledger is as it was written: records 1 to 7, sealed to the end.
+    To hold it against later:
+    ");
+    let said = fixture.run(&["policy", "audit", "verify", "--expect", noted.trim()]);
+    assert_eq!(said, whole);
+    let _ = fixture.run(&["policy", "audit", "export", "--to", "copy"]);
+    let said = fixture.run(&["policy", "audit", "verify", "--ledger", "copy"]);
+    assert_eq!(said, whole);
+    let path = fixture.path("copy/decisions.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"deny\"", "\"allow\"")).unwrap();
+    let said = fixture.run(&["policy", "audit", "verify", "--ledger", "copy"]);
+    insta::assert_snapshot!(said.split("To hold").next().unwrap(), @r"
+    decisions.jsonl:2: record 2 is not what was written, or where
+    The ledger is not as it was written; findings: 1; records: 7, sealed to the end.
+    ");
+    assert!(said.ends_with("[exit code 1]\n"));
+    let json = fixture.run(&[
+        "policy", "audit", "verify", "--ledger", "copy", "--format", "json",
+    ]);
+    assert!(json.contains("\"intact\": false") && json.contains("\"problem\": \"altered\""));
+    let lines: Vec<_> = text.lines().collect();
+    fs::write(&path, format!("{}\n", lines[..lines.len() - 2].join("\n"))).unwrap();
+    let said = fixture.run(&["policy", "audit", "verify", "--ledger", "copy"]);
+    assert!(
+        said.contains("the end was cut off: records 6 to 7 are missing"),
+        "{said}"
+    );
+}
+
+#[test]
+fn records_are_exported_for_other_programs() {
+    let fixture = with_ledger();
+    let csv = fixture.run(&[
+        "policy",
+        "audit",
+        "export",
+        "--format",
+        "csv",
+        "event=decision",
+    ]);
+    insta::assert_snapshot!(csv, @r#"
+    sequence,time,event,source,requested_target,service,verdict,rule,reason,target,generation,prompt,grant,call,duration_ms,end,sent,received,by,what,detail
+    2,2026-11-26T04:31:00.000000Z,decision,work,vault,qubes.Filecopy,deny,/etc/bulkhead/policy.d/30-user.policy:2,a rule denies the call,,,,,,,,,,,,
+    4,2026-11-26T04:33:00.000000Z,decision,work,"'=evil, [2J",qubes.Gpg+sign,allow,,,vault,,,1,,,,,,,,
+    "#);
+    let lines = fixture.run(&["policy", "audit", "export"]);
+    assert_eq!(lines.lines().count(), 7);
+    let _ = fixture.run(&["policy", "audit", "export", "--output", "out.jsonl"]);
+    assert_eq!(
+        fs::read_to_string(fixture.path("out.jsonl")).unwrap(),
+        lines
+    );
+    let again = fixture.run(&["policy", "audit", "export", "--output", "out.jsonl"]);
+    assert!(again.contains("File exists"), "{again}");
+}
+
+#[test]
+fn without_a_ledger_it_is_said() {
+    insta::assert_snapshot!(Fixture::alone().run(&["policy", "audit", "verify"]), @r"
+    ! error: cannot read the ledger $ROOT/var/lib/bulkhead/ledger
+    ! caused by: No such file or directory (os error 2)
+    ! hint: policyd begins it with its first start
+    [exit code 1]
+    ");
+}
