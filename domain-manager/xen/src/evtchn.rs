@@ -13,6 +13,9 @@ use crate::ioctl::{self, BindInterdomain, BindUnboundPort, PortOnly, request};
 /// The kernel's device.
 pub const DEVICE: &str = "/dev/xen/evtchn";
 
+/// The number of the request that wakes a peer, for lists of what a process may ask.
+pub const NOTIFY_REQUEST: u64 = request::NOTIFY.number();
+
 /// A local port of an event channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventPort(pub u32);

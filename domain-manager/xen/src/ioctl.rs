@@ -110,7 +110,6 @@ impl<T> Request<T> {
     }
 
     /// The number, as the header's macro gives it.
-    #[cfg(test)]
     pub const fn number(self) -> libc::c_ulong {
         self.number
     }

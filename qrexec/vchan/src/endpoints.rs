@@ -14,7 +14,7 @@ use crate::ringed::{Link, RingChannel};
 use crate::socket::SocketChannel;
 use crate::stream::Channel;
 use crate::xen;
-use crate::{MappedPages, OpenError, ShareError, SharedPages, Vchan};
+use crate::{HeldPages, MappedPages, OpenError, PeerWatch, ShareError, SharedPages, Vchan};
 
 /// How domains reach each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,11 +193,27 @@ impl Endpoints {
     /// The references must be those of one share, in its order; the local transports also
     /// take the first part of them.
     pub fn map(&self, peer: DomId, references: &[u32]) -> Result<MappedPages, ShareError> {
+        self.hold(peer, references)?.map(peer)
+    }
+
+    /// Finds pages that `peer` shared, for this or another process to map; see [`Self::map`].
+    pub fn hold(&self, peer: DomId, references: &[u32]) -> Result<HeldPages, ShareError> {
         match &self.transport {
-            Transport::Local(folder) | Transport::Socket(folder) => Ok(MappedPages::local(
+            Transport::Local(folder) | Transport::Socket(folder) => Ok(HeldPages::local(
                 PeerPages::map(folder, peer, self.own, references)?,
             )),
-            Transport::Xen => MappedPages::xen(peer, references),
+            Transport::Xen => HeldPages::xen(peer, references),
+        }
+    }
+
+    /// Listens for the end of a whole domain, for channels that cannot ([`Vchan::keep_to_itself`]).
+    ///
+    /// The local transports need nobody for that: there a domain's end closes its channels.
+    pub fn watch(&self, peer: DomId) -> Result<PeerWatch, OpenError> {
+        match &self.transport {
+            Transport::Local(_) | Transport::Socket(_) => Ok(PeerWatch::none()),
+            Transport::Xen if self.own != DomId::DOM0 => Ok(PeerWatch::none()),
+            Transport::Xen => PeerWatch::xen(peer),
         }
     }
 

@@ -34,6 +34,7 @@ mod error;
 mod local;
 mod mapping;
 mod pages;
+mod peer_watch;
 mod ring;
 mod ringed;
 mod shared_memory;
@@ -44,7 +45,8 @@ mod xen;
 pub use endpoints::{Endpoints, RingSizes, Transport};
 pub use error::{OpenError, ShareError, StreamError};
 pub use local::remove_leftovers;
-pub use pages::{MappedPages, SHARE_MAX, SharedPages};
+pub use pages::{HeldPages, MappedPages, PagesPlace, SHARE_MAX, SharedPages};
+pub use peer_watch::PeerWatch;
 pub use ring::RING_MAX;
 #[cfg(feature = "hostile-peer")]
 pub use ring::survive_bytes as survive_hostile_peer;

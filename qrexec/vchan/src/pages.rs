@@ -2,10 +2,11 @@
 //! Memory that one domain lets another one read.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bulkhead_types::DomId;
 use bulkhead_xen::gntalloc::GrantedPages;
-use bulkhead_xen::gntdev::MappedGrants;
+use bulkhead_xen::gntdev::{HeldGrants, MappedGrants};
 
 use crate::copy::{self, PIXEL};
 use crate::local::{OwnPages, PeerPages};
@@ -35,12 +36,7 @@ impl SharedPages {
     }
 
     pub(crate) fn xen(peer: DomId, pages: usize) -> Result<Self, ShareError> {
-        if pages == 0 || pages > SHARE_MAX {
-            return Err(ShareError::Count {
-                asked: pages,
-                limit: SHARE_MAX,
-            });
-        }
+        check_count(pages)?;
         let what = "grant pages (the module xen-gntalloc takes a higher `limit=`)";
         let granted = GrantedPages::share(peer, pages, false);
         let pages = granted.map_err(|source| ShareError::System { what, source })?;
@@ -96,6 +92,65 @@ impl SharedPages {
     }
 }
 
+/// Pages of a peer, found and not mapped yet: the part of mapping that takes privileges.
+///
+/// A process that may not open anything is handed the descriptor and the place by one that
+/// may, and maps them with [`MappedPages::receive`].
+#[derive(Debug)]
+pub struct HeldPages {
+    descriptor: OwnedFd,
+    place: PagesPlace,
+}
+
+/// Where pages are behind their descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagesPlace {
+    /// For the device of Xen the place in it that it gave them; `None` for a file, which
+    /// begins with them.
+    pub index: Option<u64>,
+    /// How many they are.
+    pub count: u32,
+}
+
+impl HeldPages {
+    pub(crate) fn local(pages: PeerPages) -> Self {
+        let (file, count) = pages.into_file();
+        let place = PagesPlace { index: None, count };
+        Self {
+            descriptor: file.into(),
+            place,
+        }
+    }
+
+    pub(crate) fn xen(owner: DomId, references: &[u32]) -> Result<Self, ShareError> {
+        check_count(references.len())?;
+        let held = HeldGrants::hold(owner, references);
+        let held = held.map_err(|error| not_mapped(owner, error))?;
+        let (descriptor, index, count) = held.into_device();
+        let place = PagesPlace {
+            index: Some(index),
+            count,
+        };
+        Ok(Self { descriptor, place })
+    }
+
+    /// The descriptor to hand over, which leads to nothing but these pages as long as it is
+    /// only mapped or read.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// Where the pages are behind it.
+    pub fn place(&self) -> PagesPlace {
+        self.place
+    }
+
+    /// Maps them in this process, read-only.
+    pub fn map(self, owner: DomId) -> Result<MappedPages, ShareError> {
+        MappedPages::receive(owner, self.descriptor, self.place)
+    }
+}
+
 /// Pages of a peer that this domain reads.
 #[derive(Debug)]
 pub struct MappedPages {
@@ -109,33 +164,23 @@ enum Mapped {
 }
 
 impl MappedPages {
-    pub(crate) fn local(pages: PeerPages) -> Self {
-        Self {
-            pages: Mapped::Local(pages),
-        }
-    }
-
-    pub(crate) fn xen(owner: DomId, references: &[u32]) -> Result<Self, ShareError> {
-        if references.is_empty() || references.len() > SHARE_MAX {
-            return Err(ShareError::Count {
-                asked: references.len(),
-                limit: SHARE_MAX,
-            });
-        }
-        let mapped = MappedGrants::map(owner, references, false);
-        let pages = mapped.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ShareError::System {
-                what: "reach /dev/xen/gntdev",
-                source: error,
-            },
-            _ => ShareError::NoSuchPages {
-                owner,
-                source: Some(error),
-            },
-        })?;
-        Ok(Self {
-            pages: Mapped::Xen(pages),
-        })
+    /// Maps pages of `owner` that another process of this domain has found, read-only.
+    ///
+    /// That process is trusted: it says how many there are.
+    pub fn receive(
+        owner: DomId,
+        descriptor: OwnedFd,
+        place: PagesPlace,
+    ) -> Result<Self, ShareError> {
+        check_count(place.count as usize)?;
+        let pages = match place.index {
+            None => Mapped::Local(PeerPages::of_file(descriptor.into(), place.count)),
+            Some(index) => {
+                let mapped = MappedGrants::of_device(descriptor, index, place.count, false);
+                Mapped::Xen(mapped.map_err(|error| not_mapped(owner, error))?)
+            }
+        };
+        Ok(Self { pages })
     }
 
     /// Copies bytes out from `offset`. The owner may be changing them meanwhile.
@@ -191,6 +236,30 @@ impl MappedPages {
     /// Always false: a share has at least one page.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+fn check_count(asked: usize) -> Result<(), ShareError> {
+    if (1..=SHARE_MAX).contains(&asked) {
+        Ok(())
+    } else {
+        Err(ShareError::Count {
+            asked,
+            limit: SHARE_MAX,
+        })
+    }
+}
+
+fn not_mapped(owner: DomId, error: io::Error) -> ShareError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ShareError::System {
+            what: "reach /dev/xen/gntdev",
+            source: error,
+        },
+        _ => ShareError::NoSuchPages {
+            owner,
+            source: Some(error),
+        },
     }
 }
 

@@ -83,6 +83,13 @@ impl RingChannel {
         Ok(())
     }
 
+    /// Lets go of everything by which other domains can be reached.
+    pub fn keep_to_itself(&mut self) {
+        if let Link::Xen(link) = &mut self.link {
+            link.leave_xenstore();
+        }
+    }
+
     /// Waits for a wake-up in one go and takes it in. False at once where that cannot be done.
     pub fn wait_for_ever(&mut self) -> io::Result<bool> {
         let Link::Xen(link) = &mut self.link else {

@@ -70,6 +70,18 @@ impl Vchan {
         either!(self.acknowledge())
     }
 
+    /// Lets go of everything by which a process could reach other domains through this
+    /// channel: the connection to xenstore that a client in dom0 has. To be called before
+    /// [`Self::fd`] is used.
+    ///
+    /// From then on this end still hears when the peer's process ends, but not when its whole
+    /// *domain* is gone: somebody else must watch for that, and drop the channel.
+    pub fn keep_to_itself(&mut self) {
+        if let Channel::Ring(channel) = &mut self.channel {
+            channel.keep_to_itself();
+        }
+    }
+
     /// How the channel stands.
     pub fn state(&mut self) -> State {
         either!(self.state())

@@ -30,7 +30,7 @@ pub(crate) struct OwnPages {
 #[derive(Debug)]
 pub(crate) struct PeerPages {
     file: File,
-    length: usize,
+    count: u32,
 }
 
 /// The name of the share that begins with a reference.
@@ -143,15 +143,22 @@ impl PeerPages {
         if !found.is_file() || found.len() < (references.len() * PAGE) as u64 {
             return Err(absent(None));
         }
-        Ok(Self {
-            file,
-            length: references.len() * PAGE,
-        })
+        Ok(Self::of_file(file, references.len() as u32))
+    }
+
+    /// Pages that a file begins with.
+    pub fn of_file(file: File, count: u32) -> Self {
+        Self { file, count }
+    }
+
+    /// The file, and how many pages it begins with.
+    pub fn into_file(self) -> (File, u32) {
+        (self.file, self.count)
     }
 
     /// The size in bytes.
     pub fn len(&self) -> usize {
-        self.length
+        self.count as usize * PAGE
     }
 
     /// Reads pixels into memory, within bounds the caller checked.

@@ -118,6 +118,14 @@ impl XenLink {
         }
     }
 
+    /// Lets go of xenstore, unless it has to be told of this end's leaving.
+    pub fn leave_xenstore(&mut self) {
+        if self.presence.as_ref().is_none_or(Presence::only_listens) {
+            self.presence = None;
+            self.both = None;
+        }
+    }
+
     /// Takes back a server's offer: its client came.
     pub fn withdraw(&mut self) {
         if std::mem::take(&mut self.offered)

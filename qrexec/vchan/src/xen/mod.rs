@@ -17,7 +17,7 @@ use bulkhead_xen::store::{Store, StoreError, XenStore};
 
 use self::announcement::Offer;
 pub(crate) use self::link::XenLink;
-use self::presence::Presence;
+pub(crate) use self::presence::Presence;
 use crate::OpenError;
 use crate::mapping::Region;
 use crate::ring::{

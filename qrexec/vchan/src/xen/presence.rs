@@ -83,6 +83,13 @@ impl<S: Store> Presence<S> {
         Ok(Self { store, own, news })
     }
 
+    /// Keeps nothing and listens in dom0 for a domain's end.
+    pub fn listen(mut store: S, peer: DomId) -> Result<Self, StoreError> {
+        store.watch("@releaseDomain")?;
+        let (own, news) = (Own::Nothing, News::Ends(peer));
+        Ok(Self { store, own, news })
+    }
+
     /// What a client keeps once it has joined. `store` watches the server's offer, by the watch
     /// `offer`, and in dom0 also for domains that end.
     pub fn join(
@@ -119,6 +126,11 @@ impl<S: Store> Presence<S> {
     /// Whether there is something to keep or to hear.
     pub fn matters(&self) -> bool {
         !matches!((&self.own, &self.news), (Own::Nothing, News::Nothing))
+    }
+
+    /// Whether it keeps nothing in xenstore and is there for news only.
+    pub fn only_listens(&self) -> bool {
+        matches!(self.own, Own::Nothing)
     }
 
     /// Readable when there may be news, unless there never will be.
@@ -309,6 +321,19 @@ mod tests {
             let mut store = world.connect(id(domain)).unwrap();
             assert_eq!(store.list(Tx::NONE, folder).unwrap(), [""; 0]);
         }
+    }
+
+    #[test]
+    fn dom0_hears_of_a_domains_end_without_a_channel_to_it() {
+        let world = world();
+        let store = world.connect(id(0)).unwrap();
+        let mut listener = Presence::listen(store, id(SERVER)).unwrap();
+        assert!(listener.only_listens());
+        assert!(!listener.peer_is_gone().unwrap());
+        world.release(id(CLIENT));
+        assert!(!listener.peer_is_gone().unwrap());
+        world.release(id(SERVER));
+        assert!(listener.peer_is_gone().unwrap());
     }
 
     #[test]
