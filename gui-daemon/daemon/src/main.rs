@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use bulkhead_types::{DomId, DomainName, Label};
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
-use gui_core::Limits;
-use gui_daemon::X11;
+use gui_daemon::{Ending, SESSION_NAME, ToLauncher, X11};
+use nix::unistd::Pid;
 use tracing::warn;
 
 /// Shows the windows of one domain, framed in its label's colour.
@@ -27,6 +27,10 @@ struct Arguments {
     /// The X display; without it, that of the environment.
     #[arg(long)]
     display: Option<String>,
+    /// For the daemon itself: this is the session of the process with this number, which it
+    /// reaches through standard input.
+    #[arg(long, hide = true, value_name = "PID")]
+    session: Option<i32>,
 }
 
 fn main() -> ExitCode {
@@ -35,33 +39,48 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match arguments.session {
+        None => launch(&arguments).map(|never| match never {}),
+        Some(parent) => serve(&arguments, Pid::from_raw(parent)),
+    };
+    match done {
+        Ok(ending) => ExitCode::from(ending as u8),
         Err(error) => {
             eprintln!("error: cannot show the windows of `{}`", arguments.name);
             error
                 .chain()
                 .for_each(|cause| eprintln!("caused by: {cause}"));
-            ExitCode::FAILURE
+            ExitCode::from(Ending::Hopeless as u8)
         }
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Starts sessions, one after the other.
+fn launch(arguments: &Arguments) -> anyhow::Result<std::convert::Infallible> {
     let endpoints = Endpoints::from_environment()?;
-    let display = arguments.display.as_deref();
-    let mut display = X11::connect(display, arguments.name.clone(), arguments.label)?;
     let ready = || {
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
             warn!(%error, "cannot tell the manager that the agent is connected");
         }
     };
-    gui_daemon::serve(
+    let own: Vec<String> = std::env::args().skip(1).collect();
+    Ok(gui_daemon::launch(
         &endpoints,
         arguments.domid,
-        &mut display,
-        Limits::default(),
+        &own,
         ready,
-    )?;
-    Ok(())
+    )?)
+}
+
+/// Is a session.
+fn serve(arguments: &Arguments, parent: Pid) -> anyhow::Result<Ending> {
+    bulkhead_confinement::begin(SESSION_NAME, parent)?;
+    let launcher = ToLauncher::on_standard_input()?;
+    let endpoints = Endpoints::from_environment()?;
+    let display = arguments.display.as_deref();
+    let mut display = X11::connect(display, arguments.name.clone(), arguments.label)?;
+    let (domid, display) = (arguments.domid, &mut display);
+    Ok(gui_daemon::serve(
+        &endpoints, domid, launcher, parent, display,
+    )?)
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One agent's session: its bytes in, its windows on the display, our bytes out.
 
+use std::io;
+
 use bulkhead_types::DomId;
-use bulkhead_vchan::{Endpoints, State, StreamError, Vchan};
+use bulkhead_vchan::{State, StreamError, Vchan};
 use gui_core::{Command, Effect, Limits, Misconduct, Rect, Windows};
 use gui_protocol::{Decoder, FromAgent, Message, Version, Violation};
 use thiserror::Error;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
+use crate::errand::ToLauncher;
 use crate::x11::{DisplayError, X11};
 
 /// Bytes read from the guest before the display gets its turn.
@@ -33,6 +36,9 @@ pub enum SessionEnd {
     /// The agent does not take its messages.
     #[error("the agent has left {0} bytes unread")]
     NotReading(usize),
+    /// The process that started this one is gone, or does not answer.
+    #[error("the process that started this session is gone")]
+    Launcher(#[source] io::Error),
     /// The display is gone; there is nothing to go on with.
     #[error(transparent)]
     Display(#[from] DisplayError),
@@ -40,8 +46,7 @@ pub enum SessionEnd {
 
 /// A connected agent.
 #[derive(Debug)]
-pub struct Session<'a> {
-    endpoints: &'a Endpoints,
+pub struct Session {
     peer: DomId,
     vchan: Vchan,
     decoder: Decoder,
@@ -62,11 +67,10 @@ pub enum Turn {
     More,
 }
 
-impl<'a> Session<'a> {
+impl Session {
     /// A session over a channel that has just been opened to `peer`.
-    pub fn new(endpoints: &'a Endpoints, peer: DomId, vchan: Vchan, limits: Limits) -> Self {
+    pub fn new(peer: DomId, vchan: Vchan, limits: Limits) -> Self {
         Self {
-            endpoints,
             peer,
             vchan,
             decoder: Decoder::default(),
@@ -89,7 +93,11 @@ impl<'a> Session<'a> {
     }
 
     /// Takes what has happened on both sides and does what follows from it.
-    pub fn turn(&mut self, display: &mut X11) -> Result<Turn, SessionEnd> {
+    pub fn turn(
+        &mut self,
+        display: &mut X11,
+        launcher: &mut ToLauncher,
+    ) -> Result<Turn, SessionEnd> {
         let happened = display.events()?;
         if let Some((_, windows)) = &mut self.talk {
             for event in happened {
@@ -97,13 +105,13 @@ impl<'a> Session<'a> {
             }
         }
         let read = self.read(display);
-        self.carry_out(display)?;
+        self.carry_out(display, launcher)?;
         let read = read?;
         if let Some((_, windows)) = &mut self.talk
             && !display.is_busy()
         {
             windows.draw(&mut self.effects);
-            self.carry_out(display)?;
+            self.carry_out(display, launcher)?;
         }
         display.finish()?;
         self.write()?;
@@ -152,13 +160,18 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    fn carry_out(&mut self, display: &mut X11) -> Result<(), SessionEnd> {
+    fn carry_out(
+        &mut self,
+        display: &mut X11,
+        launcher: &mut ToLauncher,
+    ) -> Result<(), SessionEnd> {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Guest(window, message) => message.encode(window, &mut self.out),
                 Effect::Display(Command::Attach { window, dump }) => {
                     // References that name nothing cost the guest its image, no more.
-                    match self.endpoints.map(self.peer, dump.refs()) {
+                    let mapped = launcher.map(self.peer, dump.refs());
+                    match mapped.map_err(SessionEnd::Launcher)? {
                         Ok(pages) => display.attach(window, &dump, pages)?,
                         Err(error) => warn!(%window, %error, "a window's pages are not shared"),
                     }
@@ -184,20 +197,5 @@ impl<'a> Session<'a> {
             return Err(SessionEnd::NotReading(self.out.len()));
         }
         Ok(())
-    }
-
-    /// Takes every window of the guest away.
-    pub fn end(mut self, display: &mut X11) -> Result<(), DisplayError> {
-        self.effects.clear();
-        if let Some((_, windows)) = &mut self.talk {
-            debug!(dropped = windows.dropped(), "values without sense");
-            windows.end(&mut self.effects);
-        }
-        for effect in self.effects.drain(..) {
-            if let Effect::Display(command) = effect {
-                display.carry_out(&command)?;
-            }
-        }
-        display.finish()
     }
 }

@@ -85,7 +85,13 @@ impl Machine for LocalMachine {
     fn figures(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut figures = BTreeMap::new();
         for process in self.fixture.processes() {
-            let daemons = ["bulkheadd", "policyd", "qrexec-daemon", "gui-daemon"];
+            let daemons = [
+                "bulkheadd",
+                "policyd",
+                "qrexec-daemon",
+                "gui-daemon",
+                "gui-session",
+            ];
             let Some(kib) = resident(process.id) else {
                 continue;
             };

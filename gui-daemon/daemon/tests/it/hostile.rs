@@ -7,7 +7,7 @@ use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, RingSizes, Transport, Vchan};
 use gui_core::{FRAME, Limits, Rect};
 use gui_protocol::{Decoder, FromAgent, FromDaemon, Message, Screen, Version, WindowId, WireRect};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _};
 
@@ -191,7 +191,8 @@ fn a_menu_without_any_image_shows_its_whole_frame_wherever_it_is_moved() {
     });
     assert_eq!(dom0.frame(back, RED), [FRAME; 4]);
     // The frame is there even while the daemon cannot do anything about it.
-    daemon.signal(Signal::SIGSTOP);
+    let session = daemon.children()[0];
+    kill(session, Signal::SIGSTOP).unwrap();
     let smaller = ConfigureWindowAux::new().x(600).y(200).width(90).height(60);
     dom0.conn.configure_window(xid, &smaller).unwrap();
     let now = dom0.look(xid).unwrap().rect;
@@ -199,7 +200,7 @@ fn a_menu_without_any_image_shows_its_whole_frame_wherever_it_is_moved() {
         (now, dom0.frame(now, RED)),
         (Rect::new(600, 200, 90, 60), [FRAME; 4])
     );
-    daemon.signal(Signal::SIGCONT);
+    kill(session, Signal::SIGCONT).unwrap();
 }
 
 #[test]

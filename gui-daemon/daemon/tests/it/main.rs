@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "what goes wrong in a test ends it")]
 
+mod confined;
 mod dom0;
 mod guest;
 mod hostile;

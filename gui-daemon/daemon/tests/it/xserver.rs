@@ -28,6 +28,15 @@ impl Program {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// The processes that it started and that still run.
+    pub fn children(&self) -> Vec<nix::unistd::Pid> {
+        let pid = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap();
+        let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        pids.map(nix::unistd::Pid::from_raw).collect()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod back_end;
+mod confined;
 mod deaths;
 mod dom0;
 mod faults;
@@ -36,6 +37,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("images", images::CASES),
     ("vchan", vchan::CASES),
     ("story", story::CASES),
+    ("confined", confined::CASES),
     ("typing", typing::CASES),
     ("faults", faults::CASES),
     ("deaths", deaths::CASES),
@@ -112,6 +114,9 @@ fn break_things(
     chosen: &dyn Fn(&str) -> bool,
 ) {
     let mut dom0 = Dom0 { machine };
+    if chosen("confined") {
+        confined::play(report, &dom0);
+    }
     if chosen("typing") {
         typing::play(report, &mut dom0);
     }
