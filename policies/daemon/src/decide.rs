@@ -2,7 +2,7 @@
 //! One decision, from the question's texts to the answer's bytes, without any I/O.
 
 use bulkhead_policy::{
-    Call, Destination, DomainRef, Grant, Policy, Reason, Requested, System, Target, Verdict,
+    Call, Compiled, Destination, DomainRef, Grant, Reason, Requested, System, Target, Verdict,
 };
 use bulkhead_types::Service;
 use policy_ledger::Decision as Record;
@@ -82,14 +82,15 @@ impl From<Reason> for Decision {
     }
 }
 
-/// Decides a question. `system` is `None` while the domain manager's word is missing.
+/// Decides a question. There is no compiled policy while the domain manager's word is missing.
 ///
 /// There is no prompt yet to put a question to the user with, so `ask` is refused unless the
 /// asker assumes the answer; then the target has to be among those the user could choose.
-pub fn decide(policy: &Policy, system: Option<&System>, question: &Question) -> Decision {
-    let Some(system) = system else {
+pub fn decide(compiled: Option<&Compiled>, question: &Question) -> Decision {
+    let Some(compiled) = compiled else {
         return Decision::refused("the domain manager is not running");
     };
+    let system = &**compiled.system();
     let call = match read(question, system) {
         Ok(call) => call,
         Err(reason) => return Decision::refused(reason),
@@ -106,7 +107,7 @@ pub fn decide(policy: &Policy, system: Option<&System>, question: &Question) -> 
             },
         }
     };
-    match policy.evaluate(system, &call) {
+    match compiled.evaluate(&call) {
         Verdict::Allow(grant) => allowed(grant),
         Verdict::Deny(reason) => reason.into(),
         Verdict::Ask(asked) if question.assume_yes_for_ask => {

@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bulkhead_policy::{DomainRef, Policy, Rejected, System};
+use bulkhead_policy::{Compiled, DomainRef, Policy, Rejected, System};
 use policy_ledger::{Event, rfc3339};
 use tracing::{error, info, warn};
 
@@ -20,9 +21,11 @@ use crate::wire::Question;
 pub(crate) type Shared = Rc<RefCell<State>>;
 
 pub(crate) struct State {
-    policy: Policy,
+    policy: Arc<Policy>,
     status: PolicyStatus,
-    system: Option<System>,
+    system: Option<Arc<System>>,
+    /// Both of them, while both are there.
+    compiled: Option<Compiled>,
     book: Book,
     settings_error: Option<String>,
     allowed: u64,
@@ -32,7 +35,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(book: Book) -> Self {
         Self {
-            policy: Policy::empty(),
+            policy: Arc::new(Policy::empty()),
             status: PolicyStatus {
                 rules: None,
                 files: Vec::new(),
@@ -40,6 +43,7 @@ impl State {
                 error: None,
             },
             system: None,
+            compiled: None,
             book,
             settings_error: None,
             allowed: 0,
@@ -50,7 +54,7 @@ impl State {
     /// Decides, records, and gives the answer's bytes: in this order.
     pub(crate) fn answer(&mut self, question: &Question, now: SystemTime) -> Vec<u8> {
         let mut decision = match self.status.rules {
-            Some(_) => decide(&self.policy, self.system.as_ref(), question),
+            Some(_) => decide(self.compiled.as_ref(), question),
             None => Decision::refused("there is no policy without errors"),
         };
         let record = decision.record(question);
@@ -104,7 +108,8 @@ impl State {
                     error: None,
                 };
                 info!("the policy has {} rules", policy.rules().len());
-                self.policy = policy;
+                self.policy = Arc::new(policy);
+                self.compile();
             }
             Err(rejected) => {
                 let text = render(&rejected.diagnostics, &rejected.sources, false);
@@ -151,11 +156,21 @@ impl State {
 
     /// Takes the domain manager's word, or that it has gone silent.
     pub(crate) fn set_system(&mut self, system: Option<System>) {
-        let changed = self.system.as_ref().map(System::len) != system.as_ref().map(System::len);
-        self.system = system;
+        let changed = self.domains() != system.as_ref().map(System::len);
+        self.system = system.map(Arc::new);
+        self.compile();
         if changed {
             self.announce();
         }
+    }
+
+    fn compile(&mut self) {
+        let system = self.system.clone();
+        self.compiled = system.map(|system| Compiled::new(self.policy.clone(), system));
+    }
+
+    fn domains(&self) -> Option<usize> {
+        self.system.as_ref().map(|system| system.len())
     }
 
     /// Whether there is word of the domain manager.
@@ -166,7 +181,7 @@ impl State {
     pub(crate) fn status(&self) -> Status {
         Status {
             policy: self.status.clone(),
-            domains: self.system.as_ref().map(System::len),
+            domains: self.domains(),
             records: self.book.last(),
             ledger_error: self.book.failure().cloned(),
             settings_error: self.settings_error.clone(),

@@ -4,9 +4,10 @@
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_policy::{Call, Domain, DomainRef, Policy, Requested, System, Verdict};
+use bulkhead_policy::{Call, Compiled, Domain, DomainRef, Policy, Requested, System, Verdict};
 
 const DOMAINS: usize = 500;
 const SERVICES: usize = 200;
@@ -15,7 +16,7 @@ const CALLS: usize = 200_000;
 fn main() {
     println!("{DOMAINS} domains, {SERVICES} services, {CALLS} calls each");
     println!("    rules    load ms   p50 ns   p99 ns   mean ns   allowed");
-    let system = system();
+    let system = Arc::new(system());
     for rules in [100, 5_000, 50_000] {
         let text = policy_text(rules);
         let load = best_of(5, || Policy::from_texts([("bench", text.as_str())]));
@@ -23,6 +24,7 @@ fn main() {
             println!("the policy of {rules} rules does not parse");
             return;
         };
+        let compiled = Compiled::new(Arc::new(policy), system.clone());
         let calls = calls();
         let mut times = Vec::with_capacity(CALLS);
         let mut allowed = 0;
@@ -32,7 +34,7 @@ fn main() {
             allowed = 0;
             for call in calls.iter().cycle().take(CALLS) {
                 let start = Instant::now();
-                let verdict = black_box(policy.evaluate(&system, black_box(call)));
+                let verdict = black_box(compiled.evaluate(black_box(call)));
                 times.push(start.elapsed());
                 allowed += usize::from(matches!(verdict, Verdict::Allow(_)));
             }

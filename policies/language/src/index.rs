@@ -5,21 +5,19 @@
 //! decide: the first. So the index maps (service, argument) to a map from source field to a
 //! map from target field to the number of the first such rule. A call fits few spellings of
 //! each field (its name, its UUID, its class, its tags, the wildcards); each is looked up and
-//! the lowest number wins. The cost depends on the number of tags, not on that of rules.
+//! the lowest number wins. What the domains of a system are called is looked up once for all
+//! calls ([`Bound`]). The cost depends on the number of tags, not on that of rules.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use bulkhead_types::{DomainName, Service};
 
 use crate::call::DomainRef;
+use crate::hash::Map;
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, ServicePattern};
 use crate::rule::Rule;
 use crate::system::{Domain, System};
 use crate::target::{Caller, Target};
-
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 /// One spelling of a field: its kind and the number of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +50,7 @@ impl Key {
 }
 
 /// The keys of one domain or target. Most have few, which need no memory of their own.
+#[derive(Clone, Debug)]
 struct Keys {
     first: [Key; 12],
     count: usize,
@@ -79,6 +78,10 @@ impl Keys {
         }
     }
 
+    fn has(&self, key: Key) -> bool {
+        self.first[..self.count].contains(&key) || self.further.contains(&key)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Key> {
         self.first[..self.count].iter().chain(&self.further)
     }
@@ -86,6 +89,13 @@ impl Keys {
 
 /// The wildcard in the maps of services and arguments.
 const ANY: u32 = 0;
+
+/// The keys of every domain of a system, in its order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bound {
+    sources: Vec<Keys>,
+    targets: Vec<Keys>,
+}
 
 /// The rules of a policy, arranged for finding.
 #[derive(Clone, Debug, Default)]
@@ -103,11 +113,49 @@ struct Sources {
     by_source: Map<Key, Targets>,
 }
 
-#[derive(Clone, Debug)]
+/// The targets of the rules that agree in all else, each with the first rule that has it.
+#[derive(Clone, Debug, Default)]
 struct Targets {
+    /// In the order of the rules, so the first to be met is the one that decides. Most
+    /// sources have few, which are gone through faster than looked up.
+    few: Vec<(Key, u32)>,
+    /// All of them, once they are many.
+    many: Map<Key, u32>,
+}
+
+/// How many targets are gone through.
+const FEW: usize = 12;
+
+impl Targets {
+    fn add(&mut self, target: Key, number: u32) {
+        if self.many.is_empty() {
+            if self.few.iter().any(|(known, _)| *known == target) {
+                return;
+            }
+            self.few.push((target, number));
+            if self.few.len() > FEW {
+                self.many = self.few.iter().copied().collect();
+            }
+        } else {
+            // Rules come in order, so whoever is there already is the first.
+            self.many.entry(target).or_insert(number);
+        }
+    }
+
     /// The lowest rule in here.
-    first: u32,
-    by_target: Map<Key, u32>,
+    fn first(&self) -> u32 {
+        self.few.first().map_or(u32::MAX, |(_, number)| *number)
+    }
+
+    /// The lowest rule whose target is among `keys`.
+    fn find(&self, keys: &Keys) -> Option<u32> {
+        if self.many.is_empty() {
+            let mut met = self.few.iter().filter(|(target, _)| keys.has(*target));
+            return met.next().map(|(_, number)| *number);
+        }
+        let met = keys.all().filter_map(|key| self.many.get(key));
+        met.copied().min()
+    }
 }
 
 impl Index {
@@ -132,17 +180,13 @@ impl Index {
         };
         self.by_service.entry(service).or_default().push(number);
         let (source, target) = (self.key(&rule.source), self.key(&rule.target));
-        // Rules come in order, so whoever is there already is the first.
         let sources = self.calls.entry((service, argument));
         let sources = sources.or_insert_with(|| Sources {
             first: number,
             by_source: Map::default(),
         });
-        let targets = sources.by_source.entry(source).or_insert_with(|| Targets {
-            first: number,
-            by_target: Map::default(),
-        });
-        targets.by_target.entry(target).or_insert(number);
+        let targets = sources.by_source.entry(source).or_default();
+        targets.add(target, number);
     }
 
     fn intern(&mut self, text: &str) -> u32 {
@@ -193,33 +237,96 @@ impl Index {
         target: &Target,
         system: &System,
     ) -> Option<usize> {
+        let groups = self.groups(service)?;
+        let sources = self.keys_of_caller(caller);
+        let targets = self.keys_of_target(target, caller, system);
+        Self::lowest(groups, &sources, &targets)
+    }
+
+    /// As [`Self::first`], with what was looked up for the domains of a system before.
+    pub(crate) fn first_bound(
+        &self,
+        service: &Service,
+        caller: &Caller<'_>,
+        target: &Target,
+        bound: &Bound,
+        system: &System,
+    ) -> Option<usize> {
+        let groups = self.groups(service)?;
+        let at = |domain: &Domain| system.position(&domain.name);
+        let own_sources;
+        let sources = match caller
+            .domain
+            .and_then(|domain| bound.sources.get(at(domain)?))
+        {
+            Some(keys) => keys,
+            None => {
+                own_sources = self.keys_of_caller(caller);
+                &own_sources
+            }
+        };
+        let own_targets;
+        let targets = match target {
+            Target::Domain { domain, .. } => at(domain).and_then(|at| bound.targets.get(at)),
+            _ => None,
+        };
+        let targets = match targets {
+            Some(keys) => keys,
+            None => {
+                own_targets = self.keys_of_target(target, caller, system);
+                &own_targets
+            }
+        };
+        Self::lowest(groups, sources, targets)
+    }
+
+    /// Looks up the domains of a system once, for many calls.
+    pub(crate) fn bind(&self, system: &System) -> Bound {
+        let mut bound = Bound::default();
+        for domain in system.domains() {
+            let reference = DomainRef::Name(domain.name.clone());
+            let caller = Caller::new(&reference, system);
+            bound.sources.push(self.keys_of_caller(&caller));
+            let target = match domain.name.is_dom0() {
+                true => Target::AdminVm,
+                false => Target::Domain {
+                    domain: domain.clone(),
+                    by_uuid: false,
+                },
+            };
+            bound
+                .targets
+                .push(self.keys_of_target(&target, &caller, system));
+        }
+        bound
+    }
+
+    /// The groups of rules about a service, the one without rules for every service last.
+    fn groups(&self, service: &Service) -> Option<[Option<&Sources>; 3]> {
         let name = self.texts.get(service.name().as_str()).copied();
         let argument = service.argument().map_or("", |argument| argument.as_str());
-        let argument = self.texts.get(argument).copied();
+        let argument = name.and_then(|_| self.texts.get(argument).copied());
         let calls = [
             name.zip(argument),
             name.map(|name| (name, ANY)),
             Some((ANY, ANY)),
         ];
-        let calls = calls.map(|call| call.and_then(|call| self.calls.get(&call)));
-        if calls.iter().all(Option::is_none) {
-            return None;
-        }
-        let (sources, targets) = (
-            self.keys_of_caller(caller),
-            self.keys_of_target(target, caller, system),
-        );
+        let calls = calls.map(|call| self.calls.get(&call?));
+        calls.iter().any(Option::is_some).then_some(calls)
+    }
+
+    fn lowest(groups: [Option<&Sources>; 3], sources: &Keys, targets: &Keys) -> Option<usize> {
         let mut best = u32::MAX;
-        for group in calls.into_iter().flatten() {
+        for group in groups.into_iter().flatten() {
             if group.first >= best {
                 continue;
             }
             for source in sources.all() {
-                let Some(group) = group.by_source.get(source).filter(|t| t.first < best) else {
+                let group = group.by_source.get(source);
+                let Some(group) = group.filter(|targets| targets.first() < best) else {
                     continue;
                 };
-                let found = targets.all().filter_map(|key| group.by_target.get(key));
-                best = found.copied().min().map_or(best, |found| found.min(best));
+                best = group.find(targets).map_or(best, |found| found.min(best));
             }
         }
         (best != u32::MAX).then_some(best as usize)
@@ -295,47 +402,5 @@ impl Index {
         if let Some(number) = self.texts.get(text) {
             keys.push(Key::with(kind, *number));
         }
-    }
-}
-
-/// A fast hash for keys that come from the policy: its authors are trusted, and what calls
-/// bring along is only looked up, never put in, so nobody can crowd a bucket.
-#[derive(Default)]
-struct Quick(u64);
-
-impl Quick {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-
-    fn mix(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(Self::FACTOR);
-    }
-}
-
-impl Hasher for Quick {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.mix(u64::from_le_bytes(last) ^ (rest.len() as u64) << 56);
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.mix(u64::from(byte));
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.mix(u64::from(word));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its bucket from the low bits and its tag from the high ones.
-        self.0 ^ self.0 >> 32
     }
 }

@@ -84,9 +84,11 @@
 
 mod call;
 mod choices;
+mod compiled;
 mod diagnostic;
 mod expectation;
 mod files;
+mod hash;
 mod index;
 mod parser;
 mod pattern;
@@ -99,6 +101,7 @@ mod target;
 mod verdict;
 
 pub use call::{Call, DomainRef, InvalidDomain, InvalidTarget, Requested};
+pub use compiled::Compiled;
 pub use diagnostic::{Diagnostic, Help, Note, Rejected, Severity};
 pub use expectation::Expectations;
 pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable};

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bulkhead_types::Service;
+
 use crate::call::Call;
 use crate::choices;
 use crate::diagnostic::{Diagnostic, Rejected};
@@ -87,14 +89,27 @@ impl Policy {
         &self.warnings
     }
 
-    /// Decides a call in the system as it is now.
+    /// Decides a call in the system as it is now. Whoever decides many calls in one system
+    /// does so faster with [`Compiled`](crate::Compiled).
     pub fn evaluate(&self, system: &System, call: &Call) -> Verdict {
+        self.decide(system, call, |service, caller, target| {
+            self.index.first(service, caller, target, system)
+        })
+    }
+
+    /// Decides a call by the first rule that `first` finds for it.
+    pub(crate) fn decide(
+        &self,
+        system: &System,
+        call: &Call,
+        first: impl FnOnce(&Service, &Caller<'_>, &Target) -> Option<usize>,
+    ) -> Verdict {
         let caller = Caller::new(&call.source, system);
         let target = match Target::of(&call.target, system) {
             Ok(target) => target,
             Err(template) => return deny(Denial::NoSuchTemplate(template), None),
         };
-        match self.index.first(&call.service, &caller, &target, system) {
+        match first(&call.service, &caller, &target) {
             Some(first) => self.apply(&self.rules[first], call, &caller, target, system),
             None => deny(Denial::NoRule, None),
         }

@@ -4,13 +4,14 @@
 //! [`System`] is read from the JSON of `internal.GetSystemInfo` (specification of qrexec,
 //! 2.4) with any serde format; unknown fields are skipped and absent ones are unset.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bulkhead_types::{DomainName, DomainUuid, InvalidDomainName};
 use serde::Deserialize;
 
 use crate::call::DomainRef;
+use crate::hash::Map;
 use crate::verdict::Denial;
 
 /// One domain, as far as policy cares.
@@ -57,8 +58,8 @@ impl Domain {
 pub struct System {
     /// Sorted by name.
     domains: Vec<Arc<Domain>>,
-    by_name: HashMap<DomainName, usize>,
-    by_uuid: HashMap<DomainUuid, usize>,
+    by_name: Map<DomainName, usize>,
+    by_uuid: Map<DomainUuid, usize>,
 }
 
 impl System {

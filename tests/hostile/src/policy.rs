@@ -2,9 +2,11 @@
 //! Policy: texts of administrators, and questions whose parts come from guests.
 
 use std::cell::LazyCell;
+use std::sync::Arc;
 
 use bulkhead_policy::{
-    Call, DomainRef, Expectations, Includes, Policy, PolicyFile, Requested, System, Unreadable,
+    Call, Compiled, DomainRef, Expectations, Includes, Policy, PolicyFile, Requested, System,
+    Unreadable,
 };
 use policy_analysis::Explainer;
 use policyd::wire::{ANSWER_MAX, Question};
@@ -111,15 +113,18 @@ pub fn expectations(data: &[u8]) {
 /// Whatever is asked, the answer is one that a qrexec daemon understands.
 pub fn question(data: &[u8]) {
     thread_local! {
-        static FIXED: LazyCell<(Policy, System)> = const {
-            LazyCell::new(|| (Policy::from_texts([("p", POLICY)]).unwrap(), world()))
+        static FIXED: LazyCell<Compiled> = const {
+            LazyCell::new(|| {
+                let policy = Policy::from_texts([("p", POLICY)]).unwrap();
+                Compiled::new(Arc::new(policy), Arc::new(world()))
+            })
         };
     }
     let Ok(question) = Question::decode(data) else {
         return;
     };
     FIXED.with(|fixed| {
-        let decision = policyd::decide(&fixed.0, Some(&fixed.1), &question);
+        let decision = policyd::decide(Some(fixed), &question);
         let bytes = decision.answer();
         assert!(bytes.len() <= ANSWER_MAX);
         let allowed = matches!(Answer::decode(&bytes).unwrap(), Answer::Allow(_));

@@ -3,7 +3,9 @@
 //! system and the call. `PROPTEST_CASES` sets how many policies are tried; each is asked
 //! several hundred calls.
 
-use bulkhead_policy::{Call, Domain, DomainRef, Policy, Requested, System, Verdict};
+use std::sync::Arc;
+
+use bulkhead_policy::{Call, Compiled, Domain, DomainRef, Policy, Requested, System, Verdict};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -194,13 +196,16 @@ proptest! {
         let policy = Policy::from_texts([("p", text.as_str())])
             .map_err(|rejected| TestCaseError::fail(rejected.to_string()))?;
         let system = as_system(&world);
+        let compiled = Compiled::new(Arc::new(policy), Arc::new(system));
+        let (policy, system) = (compiled.policy(), compiled.system());
         for (source, target, service) in every_call() {
             let call = Call {
                 source: DomainRef::parse(&source).unwrap(),
                 service: service.parse().unwrap(),
                 target: Requested::parse(&target).unwrap(),
             };
-            let verdict = policy.evaluate(&system, &call);
+            let verdict = policy.evaluate(system, &call);
+            prop_assert_eq!(told(verdict.clone()), told(compiled.evaluate(&call)));
             let line = verdict.rule().map_or(0, |rule| rule.location.line as usize);
             let found = match verdict {
                 Verdict::Deny(_) => "deny".to_owned(),
