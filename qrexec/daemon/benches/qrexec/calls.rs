@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Calls in a row at one site before it is another's turn.
 const TURN: usize = 25;
 
-/// A kind of call: its name, how to make one, and how it has to end.
-type Kind = (&'static str, fn(&Site), &'static str);
+/// A kind of call: its name, how to make one and see whether it ended as it has to, and what is promised.
+type Kind = (&'static str, fn(&Site) -> bool, &'static str);
 
 const KINDS: [Kind; 11] = [
     (
@@ -92,13 +92,19 @@ pub fn print(sites: &[Site]) {
     let only = std::env::var("BULKHEAD_BENCH_ONLY").unwrap_or_default();
     for (name, make, promise) in KINDS.into_iter().filter(|kind| kind.0.contains(&only)) {
         let mut times: Vec<Times> = sites.iter().map(|_| Times::default()).collect();
-        sites.iter().for_each(make);
+        let mut failed = 0;
+        sites.iter().for_each(|site| drop(make(site)));
         for _ in 0..calls().div_ceil(TURN) {
             for (site, times) in sites.iter().zip(&mut times) {
                 for _ in 0..TURN {
                     let begun = Instant::now();
-                    make(site);
-                    times.add(begun.elapsed());
+                    if make(site) {
+                        times.add(begun.elapsed());
+                    } else {
+                        // The simulator's own library loses a call now and then.
+                        assert_ne!(site.name, "ours", "{name} failed");
+                        failed += 1;
+                    }
                 }
             }
         }
@@ -117,17 +123,20 @@ pub fn print(sites: &[Site]) {
         if sites.len() > 1 {
             println!("  {name:41} {}", ratio(&p50, false));
         }
+        if failed > 0 {
+            println!("  {name:41} {failed} calls of the reference failed");
+        }
     }
 }
 
 /// From the start of a client's process to its end.
-fn run(command: &mut Command, code: i32) {
+fn run(command: &mut Command, code: i32) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.stderr(Stdio::null()).status().unwrap();
-    assert_eq!(status.code(), Some(code), "{command:?}");
+    status.code() == Some(code)
 }
 
-fn running_in_dom0(site: &Site) {
+fn running_in_dom0(site: &Site) -> bool {
     let path = site.path("sockets").join("qrexec.personal");
     let mut daemon = DaemonSocket::connect(&path).unwrap();
     let route = Route {
@@ -141,10 +150,10 @@ fn running_in_dom0(site: &Site) {
         command,
     };
     let route = daemon.exec(&exec, PATIENCE).unwrap();
-    relay(site, 0, route);
+    relay(site, 0, route)
 }
 
-fn running_in_guest(site: &Site) {
+fn running_in_guest(site: &Site) -> bool {
     let mut agent = UnixStream::connect(site.agent_socket(WORK)).unwrap();
     let trigger = UntrustedTrigger::new("", "personal", &RequestId::numbered(0), "bench.Socket");
     agent
@@ -152,12 +161,14 @@ fn running_in_guest(site: &Site) {
         .unwrap();
     let mut answer = [0; 8];
     agent.read_exact(&mut answer).unwrap();
-    relay(site, WORK, Route::decode(&answer).unwrap());
+    relay(site, WORK, Route::decode(&answer).unwrap())
 }
 
-fn relay(site: &Site, own: u32, route: Route) {
+fn relay(site: &Site, own: u32, route: Route) -> bool {
     let vchan = announce(&site.endpoints(own), route.domain, route.port).unwrap();
-    let channel = meet(vchan, None, Some(PATIENCE)).unwrap();
+    let Ok(channel) = meet(vchan, None, Some(PATIENCE)) else {
+        return false;
+    };
     let local = Local {
         input: None,
         back: None,
@@ -166,5 +177,5 @@ fn relay(site: &Site, own: u32, route: Route) {
         errors: Sink::nothing(),
         process: None,
     };
-    assert_eq!(call(channel, local).unwrap().remote, 0);
+    call(channel, local).is_ok_and(|codes| codes.remote == 0)
 }
