@@ -7,6 +7,7 @@ use bulkhead_types::{DomainName, Label};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::policy::arguments::PolicyCommand;
+use crate::trace::Trace;
 
 /// Run each part of your life in a domain of its own
 #[derive(Debug, Parser)]
@@ -70,6 +71,8 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Say where the time of the last calls went
+    Trace(Trace),
     /// Deal with labels
     Label {
         #[command(subcommand)]

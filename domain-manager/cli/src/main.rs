@@ -18,6 +18,7 @@ mod policy;
 mod share;
 mod status;
 mod template;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -85,6 +86,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Label {
             command: LabelCommand::List,
         } => list::labels(json)?,
+        Command::Trace(asked) => trace::show(&client, &asked, json)?,
         Command::Status => return status::show(&client, json),
     }
     Ok(0)

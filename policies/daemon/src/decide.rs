@@ -39,10 +39,10 @@ impl Decision {
         self.outcome.is_ok()
     }
 
-    /// The bytes to answer with.
-    pub fn answer(&self) -> Vec<u8> {
+    /// The bytes to answer with. `number` is the record's, with which the end of the call is to be told.
+    pub fn answer(&self, number: Option<u64>) -> Vec<u8> {
         match &self.outcome {
-            Ok(grant) => wire::allow(grant, self.spoken_for.as_ref()),
+            Ok(grant) => wire::allow(grant, self.spoken_for.as_ref(), number),
             Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref()),
         }
     }
@@ -97,7 +97,7 @@ pub fn decide(compiled: Option<&Compiled>, question: &Question) -> Decision {
     };
     let spoken_for = Some(call.source.clone()).filter(|_| !question.requested_source.is_empty());
     let allowed = |grant: Grant| {
-        let answer = wire::allow(&grant, spoken_for.as_ref());
+        let answer = wire::allow(&grant, spoken_for.as_ref(), None);
         match answer.len() {
             // Only what is said to a relay can be that long.
             ANSWER_MAX.. => Decision::refused("the call is too long for a remote domain"),

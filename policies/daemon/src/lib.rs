@@ -28,6 +28,7 @@ mod decide;
 mod load;
 mod reload;
 mod render;
+pub mod report;
 mod serve;
 mod settings;
 mod socket;

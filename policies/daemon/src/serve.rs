@@ -21,13 +21,14 @@ use tracing::{info, warn};
 
 use crate::book::{Book, keep_sealed};
 use crate::clock::boot_id;
+use crate::report::BadReport;
 use crate::settings::Settings;
 use crate::socket::{Socket, accept};
 use crate::state::{Shared, State};
 use crate::status::status_socket;
 use crate::system::Doorbell;
 use crate::wire::{BadQuestion, QUESTION_MAX, Question};
-use crate::{reload, system};
+use crate::{reload, report, system};
 
 /// How long one asker may take for its question, and for reading the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -132,6 +133,8 @@ async fn answer_questions(listener: UnixListener, state: Shared, bell: Rc<Doorbe
 enum NoAnswer {
     #[error(transparent)]
     BadQuestion(#[from] BadQuestion),
+    #[error(transparent)]
+    BadReport(#[from] BadReport),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -149,6 +152,11 @@ async fn answer_one(
         if stream.read_buf(&mut bytes).await? == 0 {
             break;
         }
+    }
+    if report::is_report(&bytes) {
+        let close = report::decode(&bytes)?;
+        state.borrow_mut().over(close, SystemTime::now());
+        return Ok(());
     }
     let question = Question::decode(&bytes)?;
     if !state.borrow().knows_the_system() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bulkhead_policy::{Compiled, DomainRef, Policy, Rejected, System};
-use policy_ledger::{Event, rfc3339};
+use policy_ledger::{Close, Event, rfc3339};
 use tracing::{error, info, warn};
 
 use crate::book::Book;
@@ -82,7 +82,8 @@ impl State {
             true => Event::Private,
             false => Event::Decision(record),
         };
-        if self.book.record(event, now).is_none() {
+        let number = self.book.record(event, now);
+        if number.is_none() {
             error!("the call is refused");
             decision = Decision::refused("the decision cannot be recorded");
         }
@@ -90,7 +91,17 @@ impl State {
             true => self.allowed += 1,
             false => self.denied += 1,
         }
-        decision.answer()
+        decision.answer(number.filter(|_| !private))
+    }
+
+    /// Records the end of a call.
+    pub(crate) fn over(&mut self, close: Close, now: SystemTime) {
+        if close.call > self.book.last() {
+            warn!("the end of a call was told that was never decided");
+            return;
+        }
+        // What cannot be recorded has been told there.
+        let _ = self.book.record(Event::Close(close), now);
     }
 
     /// Takes what was read from the disk. What has errors changes nothing but the status.

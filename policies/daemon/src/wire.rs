@@ -2,9 +2,10 @@
 //! Question and answer as lines of text, the policy daemon's side (specification of qrexec, 2.8).
 //!
 //! A question is lines `key=value` and an empty line; the answer is such lines and the end of
-//! the stream. A question that is malformed gets no answer at all. Two keys are ours: a denial
-//! carries `reason=`, a line for people, and, where a rule decided, any answer carries
-//! `rule=FILE:LINE`; readers that do not know them skip them.
+//! the stream. A question that is malformed gets no answer at all. Three keys are ours: a denial
+//! carries `reason=`, a line for people; where a rule decided, any answer carries `rule=FILE:LINE`; and
+//! an allowed call has its `record=`, the number with which its end is told ([`crate::report`]).
+//! Readers that do not know them skip them.
 
 use bulkhead_policy::{DomainRef, Grant};
 use bulkhead_types::SERVICE_DESCRIPTOR_MAX;
@@ -134,7 +135,7 @@ impl Question {
 ///
 /// A call to another machine goes to its relay, as a call of the service that carries it
 /// (specification of qrexec, 2.7).
-pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>) -> Vec<u8> {
+pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>, record: Option<u64>) -> Vec<u8> {
     let user = grant.user().unwrap_or("DEFAULT");
     let autostart = if grant.autostart() { "True" } else { "False" };
     let (target, uuid) = match grant.relay() {
@@ -163,6 +164,9 @@ pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>) -> Vec<u8> {
         text.push_str(&format!("policy_source={remote}\n"));
     }
     push_rule(&mut text, Some(&grant.rule().location.to_string()));
+    if let Some(record) = record {
+        push_line(&mut text, "record", &record.to_string());
+    }
     text.into_bytes()
 }
 
@@ -183,7 +187,11 @@ fn push_rule(text: &mut String, rule: Option<&str>) {
     let Some(rule) = rule.filter(|rule| !rule.contains(char::is_control)) else {
         return;
     };
-    let line = format!("rule={rule}\n");
+    push_line(text, "rule", rule);
+}
+
+fn push_line(text: &mut String, key: &str, value: &str) {
+    let line = format!("{key}={value}\n");
     if text.len() + line.len() <= ANSWER_MAX {
         text.push_str(&line);
     }

@@ -42,7 +42,7 @@ pub use chain::Hash;
 pub use head::Head;
 pub use key::{KeyError, SealKey, public_key_from_hex};
 pub use query::{BadQuery, Query};
-pub use record::{Act, Close, Decision, Entry, Event, Seal};
+pub use record::{Act, Close, Decision, Entry, Event, Seal, Stages};
 pub use segments::{CURRENT, Snapshot, entries, snapshot};
 pub use time::rfc3339;
 pub use verify::{Expected, Finding, Problem, Verified, verify};

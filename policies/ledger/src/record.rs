@@ -125,6 +125,27 @@ pub struct Close {
     /// Bytes from the service to the caller, where they passed dom0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<u64>,
+    /// Where the time went, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Stages>,
+}
+
+/// The stages of a call, in microseconds since its request came to dom0. What dom0 does not see is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Policy had answered.
+    pub policy_us: u64,
+    /// The service's place had taken the call; a halted domain was started before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_us: Option<u64>,
+    /// Caller and service had met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_us: Option<u64>,
+    /// The service had said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_us: Option<u64>,
+    /// The call was over.
+    pub end_us: u64,
 }
 
 /// An act of administration.

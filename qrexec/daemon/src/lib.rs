@@ -31,6 +31,7 @@ mod request;
 mod session;
 mod sockets;
 mod terms;
+mod trace;
 
 pub mod detach;
 
@@ -120,12 +121,9 @@ pub fn run(
 ) -> Result<(), DaemonError> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     let start_up = options.start_up;
-    let desk = Arc::new(Desk::new(
-        domain,
-        options,
-        endpoints,
-        Host::new(Identity::Dom0),
-    ));
+    let host = Host::new(Identity::Dom0);
+    let desk = Desk::new(domain, options, endpoints, host).map_err(DaemonError::SetUp)?;
+    let desk = Arc::new(desk);
     let mut patience = start_up;
     let mut pause = Duration::from_millis(50);
     loop {

@@ -21,6 +21,7 @@ use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Post, serve};
 
 use crate::disposable::Disposable;
 use crate::terms::{Place, Terms};
+use crate::trace::{Reporter, Trace};
 use crate::{Domain, Options, manager, policy};
 
 /// The most requests of one domain that are worked on at one time, over all its sessions.
@@ -42,6 +43,7 @@ pub(crate) struct Desk {
     pub options: Options,
     pub endpoints: Endpoints,
     pub host: Host,
+    reporter: Reporter,
     at_work: AtomicUsize,
     asking: AtomicUsize,
     asking_bytes: AtomicUsize,
@@ -59,7 +61,7 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) enum End {
     /// The target's daemon tells of it.
-    Told(DaemonSocket),
+    Told(Box<(DaemonSocket, Trace)>),
     /// The stream is to be closed when the caller has gone; the thread waits for that.
     Tell(UnixStream),
 }
@@ -83,16 +85,23 @@ pub(crate) enum Letter {
 }
 
 impl Desk {
-    pub fn new(domain: Domain, options: Options, endpoints: Endpoints, host: Host) -> Self {
-        Self {
+    pub fn new(
+        domain: Domain,
+        options: Options,
+        endpoints: Endpoints,
+        host: Host,
+    ) -> io::Result<Self> {
+        let reporter = Reporter::start(options.layout.policy_socket())?;
+        Ok(Self {
             domain,
             options,
             endpoints,
             host,
+            reporter,
             at_work: AtomicUsize::new(0),
             asking: AtomicUsize::new(0),
             asking_bytes: AtomicUsize::new(0),
-        }
+        })
     }
 
     fn socket(&self, target: &Destination) -> PathBuf {
@@ -152,12 +161,13 @@ pub(crate) fn begin(
     let builder = thread::Builder::new()
         .name("request".to_owned())
         .stack_size(STACK);
+    let begun = Instant::now();
     let run = move || {
         let desk = &work.0;
         let ident = request.ident.clone();
         let ticket = Ticket { ident, number };
         let mut why = Refusal::Denied;
-        if let Err(error) = carry_out(desk, &request, &ticket, asking, &post) {
+        if let Err(error) = carry_out(desk, &request, begun, &ticket, asking, &post) {
             if let Some(DaemonError::Busy(_)) = error.downcast_ref() {
                 why = Refusal::Busy;
             }
@@ -184,6 +194,7 @@ fn shown(target: &str) -> &str {
 fn carry_out(
     desk: &Desk,
     request: &CallRequest,
+    begun: Instant,
     ticket: &Ticket,
     asking: Asking,
     post: &Post<Letter>,
@@ -216,35 +227,63 @@ fn carry_out(
         }
     };
     tracing::info!("{call}: allowed, target {}", allowed.target.escape_debug());
-    let terms = Terms::new(request, source, &allowed)?;
-    let ticket = ticket.clone();
+    let mut trace = Trace::allowed(call, begun, allowed.record, desk.reporter.clone());
+    let terms = Terms::new(request, source, &allowed).map_err(anyhow::Error::from);
+    match terms.and_then(|terms| make(desk, &terms, &mut trace, ticket, post)) {
+        Ok(Made::Here(how)) => trace.end(how),
+        Ok(Made::Abroad(daemon, route)) => {
+            trace.started();
+            let (ticket, end) = (ticket.clone(), End::Told(Box::new((daemon, trace))));
+            post.send(Letter::Connect { ticket, route, end });
+        }
+        Err(error) => {
+            trace.end(format!("failed: {error:#}"));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// A call that was made.
+enum Made {
+    /// It is over; how it ended.
+    Here(String),
+    /// It runs in the domain of this daemon.
+    Abroad(DaemonSocket, Route),
+}
+
+/// Makes a call that was allowed.
+fn make(
+    desk: &Desk,
+    terms: &Terms,
+    trace: &mut Trace,
+    ticket: &Ticket,
+    post: &Post<Letter>,
+) -> anyhow::Result<Made> {
     match &terms.place {
-        Place::Dom0 => in_dom0(desk, &terms, ticket, post),
+        Place::Dom0 => in_dom0(desk, terms, trace, ticket.clone(), post)
+            .map(|code| Made::Here(format!("exit code {code}"))),
         Place::Domain(target) => {
             let mut daemon = reach(desk, target, terms.autostart)?;
-            let route = start_there(desk, &mut daemon, &terms)?;
-            post.send(Letter::Connect {
-                ticket,
-                route,
-                end: End::Told(daemon),
-            });
-            Ok(())
+            let route = start_there(desk, &mut daemon, terms)?;
+            Ok(Made::Abroad(daemon, route))
         }
         Place::Disposable(template) => {
             let manager = desk.options.layout.admin_socket();
-            let disposable = Disposable::start(manager, template.clone(), source);
+            let disposable = Disposable::start(manager, template.clone(), &desk.domain.name);
             let disposable = disposable.context("cannot start a disposable")?;
             let path = desk.socket(&disposable.destination());
             let mut daemon = DaemonSocket::connect(&path)?;
-            let route = start_there(desk, &mut daemon, &terms)?;
+            let route = start_there(desk, &mut daemon, terms)?;
+            trace.started();
             let (ours, theirs) = UnixStream::pair()?;
             post.send(Letter::Connect {
-                ticket,
+                ticket: ticket.clone(),
                 route,
                 end: End::Tell(theirs),
             });
             disposable.outlast(&daemon, &ours);
-            Ok(())
+            Ok(Made::Here("over".to_owned()))
         }
     }
 }
@@ -275,28 +314,34 @@ fn start_there(desk: &Desk, daemon: &mut DaemonSocket, terms: &Terms) -> anyhow:
     Ok(daemon.exec(&exec, DAEMON_PATIENCE)?)
 }
 
-/// Runs a service in dom0.
-fn in_dom0(desk: &Desk, terms: &Terms, ticket: Ticket, post: &Post<Letter>) -> anyhow::Result<()> {
+/// Runs a service in dom0; its exit code.
+fn in_dom0(
+    desk: &Desk,
+    terms: &Terms,
+    trace: &mut Trace,
+    ticket: Ticket,
+    post: &Post<Letter>,
+) -> anyhow::Result<i32> {
     let (answer, route) = mpsc::channel();
     post.send(Letter::Dom0 { ticket, answer });
     // The sender is dropped when the request has gone meanwhile, or no port is free.
     let Ok(route) = route.recv() else {
         bail!("the caller has gone")
     };
+    trace.started();
     let deadline = Instant::now() + CALLER_PATIENCE;
     let vchan = desk
         .endpoints
         .connect(desk.domain.id, route.port, Some(CALLER_PATIENCE));
     let vchan = vchan.context("cannot connect to the caller")?;
     let mut channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
-    let (left_over, result) = serve(
-        &mut channel,
-        desk.host.start(&terms.command, Mode::Attached),
-    );
+    trace.connected();
+    let started = desk.host.start(&terms.command, Mode::Attached);
+    let (left_over, result) = serve(&mut channel, started);
+    trace.first_byte(channel.first_byte());
     channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
     }
-    result?;
-    Ok(())
+    Ok(result?)
 }

@@ -27,6 +27,7 @@ use crate::DaemonError;
 use crate::clients::{Client, Heard};
 use crate::request::{self, Desk, Letter, Ticket, begin};
 use crate::sockets::Sockets;
+use crate::trace::Trace;
 
 /// The most clients at one time: one for each call of dom0 or another domain, and those who ask.
 const CLIENTS_MAX: usize = PORTS as usize + 256;
@@ -56,6 +57,15 @@ pub(crate) enum End {
     TooOld(TooOld),
 }
 
+/// A call of this domain that runs in another one.
+#[derive(Debug)]
+struct Abroad {
+    ident: RequestId,
+    /// The target's daemon, which hangs up when the call has ended.
+    daemon: DaemonSocket,
+    trace: Trace,
+}
+
 /// The state of a session. Dropping it closes everything that belonged to it.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -70,8 +80,8 @@ pub(crate) struct Session {
     next_request: u64,
     /// Callers whose going somebody waits for.
     callers: HashMap<Route, UnixStream>,
-    /// Calls in other domains, of which their daemons tell when they have ended.
-    abroad: BTreeMap<Route, (RequestId, DaemonSocket)>,
+    /// Calls in other domains.
+    abroad: BTreeMap<Route, Abroad>,
     letters: Mailbox<Letter>,
 }
 
@@ -173,7 +183,7 @@ impl Session {
         );
         let calls: Vec<Route> = self.abroad.keys().copied().collect();
         let ends = self.abroad.values();
-        entries.extend(ends.map(|(_, daemon)| (daemon.fd(), heard(open))));
+        entries.extend(ends.map(|call| (call.daemon.fd(), heard(open))));
         if let Some(sockets) = &self.sockets {
             entries.push((sockets.listener.as_fd(), heard(open)));
         }
@@ -202,11 +212,15 @@ impl Session {
         }
         let mut seen = seen[3 + numbers.len()..].iter();
         for (route, ready) in calls.into_iter().zip(&mut seen) {
-            // What ended there may have ended before its caller met anybody.
             if ready.any()
-                && let Some((ident, _)) = self.abroad.remove(&route)
+                && let Some(call) = self.abroad.remove(&route)
             {
-                self.agent.queue(&refused(&ident.field(), Refusal::Denied));
+                // It may have ended before its caller met anybody.
+                if call.ident.is_unique() {
+                    self.agent
+                        .queue(&refused(&call.ident.field(), Refusal::Denied));
+                }
+                call.trace.end("over");
             }
         }
         if seen.next().is_some_and(|ready| ready.readable) {
@@ -240,7 +254,9 @@ impl Session {
             ToDaemon::Terminated(route) => {
                 self.ports.release(route);
                 self.callers.remove(&route);
-                self.abroad.remove(&route);
+                if let Some(call) = self.abroad.remove(&route) {
+                    call.trace.end("over");
+                }
                 self.clients.retain(|_, client| !client.runs(route));
             }
         }
@@ -289,10 +305,15 @@ impl Session {
                     self.agent.queue(&ServiceConnect { route, ident }.encode());
                     match end {
                         request::End::Tell(stream) => drop(self.callers.insert(route, stream)),
-                        request::End::Told(daemon) if ticket.ident.is_unique() => {
-                            self.abroad.insert(route, (ticket.ident, daemon));
+                        request::End::Told(both) => {
+                            let (ident, (daemon, trace)) = (ticket.ident, *both);
+                            let call = Abroad {
+                                ident,
+                                daemon,
+                                trace,
+                            };
+                            self.abroad.insert(route, call);
                         }
-                        request::End::Told(_) => {}
                     }
                 }
             }

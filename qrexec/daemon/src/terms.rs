@@ -88,6 +88,7 @@ impl Terms {
             requested_target,
             service,
             policy_source,
+            record: _,
         } = allowed;
         let named = Place::parse(target).ok_or_else(|| BadTerms::Target(target.clone()))?;
         // The UUID cannot mean another domain of the same name later.
@@ -164,6 +165,7 @@ mod tests {
             requested_target: "personal".into(),
             service: None,
             policy_source: None,
+            record: None,
         };
         change(&mut allowed);
         let terms = Terms::new(&request, &"work".parse().unwrap(), &allowed)?;

@@ -48,6 +48,7 @@ pub mod frame;
 pub mod limits;
 pub mod policy;
 pub mod ports;
+pub mod report;
 pub mod sanitize;
 pub mod service;
 pub mod service_config;

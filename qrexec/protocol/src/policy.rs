@@ -54,6 +54,8 @@ pub struct Allowed {
     pub service: Option<String>,
     /// The domain spoken for, if any.
     pub policy_source: Option<String>,
+    /// The number under which the decision was recorded; the end of the call is to be told with it.
+    pub record: Option<u64>,
 }
 
 /// Bytes that are no answer.
@@ -97,7 +99,7 @@ impl Question {
     }
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "result",
     "user",
     "target",
@@ -108,6 +110,7 @@ const KEYS: [&str; 10] = [
     "policy_source",
     "reason",
     "rule",
+    "record",
 ];
 
 impl Answer {
@@ -141,6 +144,7 @@ impl Answer {
             policy_source,
             reason,
             rule,
+            record,
         ] = values;
         match result.as_deref() {
             None => Err(BadAnswer::Missing("result")),
@@ -158,6 +162,7 @@ impl Answer {
                 requested_target: requested_target.ok_or(BadAnswer::Missing("requested_target"))?,
                 service,
                 policy_source,
+                record: record.and_then(|number| number.parse().ok()),
             })),
             Some(_) => Err(BadAnswer::Malformed),
         }

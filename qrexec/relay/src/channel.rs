@@ -59,6 +59,7 @@ pub struct Channel {
     unread: Range<usize>,
     outbox: Vec<u8>,
     unsent: Range<usize>,
+    first_byte: Option<Instant>,
 }
 
 impl Channel {
@@ -71,6 +72,7 @@ impl Channel {
             unread: 0..0,
             outbox: vec![0; SMALL],
             unsent: 0..0,
+            first_byte: None,
         };
         channel.queue(&hello(Version::OWN));
         loop {
@@ -153,12 +155,20 @@ impl Channel {
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(true),
             Err(errno) => return Err(errno.into()),
         };
+        if self.first_byte.is_none() {
+            self.first_byte = Some(Instant::now());
+        }
         self.outbox[..HEADER_LEN].copy_from_slice(&stream.header(len));
         self.unsent = 0..HEADER_LEN + len;
         if len == room - HEADER_LEN && room < DATA_MAX_V3 {
             self.outbox.resize(DATA_MAX_V3, 0);
         }
         Ok(true)
+    }
+
+    /// When the first byte of a stream was put into the line.
+    pub fn first_byte(&self) -> Option<Instant> {
+        self.first_byte
     }
 
     /// The body of the frame that [`Self::send_from`] has just put into the line.

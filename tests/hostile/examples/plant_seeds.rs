@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use bulkhead_admin::{Destination, Exception, Reply, Request};
 use bulkhead_files::open::Request as OpenRequest;
@@ -20,6 +21,7 @@ use qrexec_protocol::client_link::Accepted;
 use qrexec_protocol::data::{self, Stream};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::frame::{Kind, frame, hello};
+use qrexec_protocol::report::Report;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
 
@@ -223,6 +225,16 @@ fn policy() {
     plant("policy_question", "open", question.as_bytes());
     let assumed = "source=work\nintended_target=base\nservice_and_arg=qubes.Filecopy+x\nassume_yes_for_ask=yes\njust_evaluate=no\n\n";
     plant("policy_question", "assumed", assumed.as_bytes());
+    let report = Report {
+        record: 7,
+        policy: Duration::from_micros(60),
+        start: Some(Duration::from_millis(2)),
+        connect: None,
+        first_byte: None,
+        end: Duration::from_secs(3),
+        how: "exit code 0".to_owned(),
+    };
+    plant("policy_report", "over", &report.encode());
     plant("policy_answer", "allow", b"user=DEFAULT\nresult=allow\ntarget=@dispvm:base\ntarget_uuid=@dispvm:uuid:x\nautostart=True\nrequested_target=@dispvm\nrule=/p:3\n");
     plant(
         "policy_answer",

@@ -27,7 +27,7 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
     ("files_answer", files::answer),
@@ -38,6 +38,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("policy_answer", policy::answer),
     ("policy_expectations", policy::expectations),
     ("policy_question", policy::question),
+    ("policy_report", policy::report),
     ("policy_system", policy::system),
     ("policy_text", policy::text),
     ("qrexec_agent_from_caller", qrexec::agent_from_caller),

@@ -125,7 +125,7 @@ pub fn question(data: &[u8]) {
     };
     FIXED.with(|fixed| {
         let decision = policyd::decide(Some(fixed), &question);
-        let bytes = decision.answer();
+        let bytes = decision.answer(Some(u64::MAX));
         assert!(bytes.len() <= ANSWER_MAX);
         let allowed = matches!(Answer::decode(&bytes).unwrap(), Answer::Allow(_));
         assert_eq!(allowed, decision.is_allowed());
@@ -150,5 +150,12 @@ pub fn system(data: &[u8]) {
                 let _ = explainer.explain(&call("work", target, service));
             }
         }
+    }
+}
+
+/// A qrexec daemon that tells the end of a call.
+pub fn report(data: &[u8]) {
+    if let Ok(close) = policyd::report::decode(data) {
+        assert!(!close.end.contains(char::is_control) && close.end.chars().count() <= 200);
     }
 }

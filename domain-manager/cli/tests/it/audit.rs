@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use policy_ledger::{Act, Close, Decision, Event, Ledger, Limits, SealKey};
+use policy_ledger::{Act, Close, Decision, Event, Ledger, Limits, SealKey, Stages};
 
 use crate::fixture::Fixture;
 
@@ -47,6 +47,7 @@ fn with_ledger() -> Fixture {
         end: "the service ended".into(),
         sent: Some(10),
         received: Some(2000),
+        stages: None,
     }));
     ledger.close(clock).unwrap();
     fixture
@@ -148,4 +149,61 @@ fn without_a_ledger_it_is_said() {
     ! hint: policyd begins it with its first start
     [exit code 1]
     ");
+}
+
+#[test]
+fn where_the_time_of_calls_went_is_told_stage_by_stage() {
+    let fixture = Fixture::alone();
+    let key = SealKey::load_or_make(&fixture.path("seal.key")).unwrap();
+    let directory = fixture.path("var/lib/bulkhead/ledger");
+    let mut ledger = Ledger::open(&directory, key, Limits::default(), "boot").unwrap();
+    let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_667_400);
+    let mut record = |event| ledger.append(event, clock).unwrap();
+    let mut call = |source: &str, target: &str, service: &str, stages: Stages, end: &str| {
+        let call = record(Event::Decision(Decision {
+            source: source.into(),
+            requested_target: target.into(),
+            service: service.into(),
+            verdict: "allow".into(),
+            target: Some(target.into()),
+            ..Decision::default()
+        }));
+        record(Event::Close(Close {
+            call,
+            duration_ms: stages.end_us / 1000,
+            end: end.into(),
+            stages: Some(stages),
+            ..Close::default()
+        }));
+    };
+    let here = Stages {
+        policy_us: 85,
+        start_us: Some(190),
+        connect_us: Some(1850),
+        first_byte_us: Some(3020),
+        end_us: 3300,
+    };
+    call(
+        "work",
+        "dom0",
+        "qubes.WindowIconUpdater",
+        here,
+        "exit code 0",
+    );
+    let abroad = Stages {
+        policy_us: 70,
+        start_us: Some(4_251_000),
+        end_us: 65_000_000,
+        ..Stages::default()
+    };
+    call("work", "vault", "qubes.Gpg\u{1b}[2J", abroad, "over");
+    insta::assert_snapshot!(fixture.run(&["trace"]), @r"
+    CALL  SOURCE  TARGET  SERVICE                  POLICY   START  CONNECT  FIRST BYTE     END  HOW
+       2  work    dom0    qubes.WindowIconUpdater   85 µs  190 µs   1.8 ms      3.0 ms  3.3 ms  exit code 0
+       4  work    vault   qubes.Gpg\u{1b}[2J        70 µs   4.2 s        -           -  65.0 s  over
+    ");
+    let json = fixture.run(&["trace", "vault", "--json"]);
+    assert!(json.contains("\"start_us\": 4251000") && !json.contains("WindowIcon"));
+    assert_eq!(fixture.run(&["trace", "personal"]), "No call has ended.\n");
+    assert_eq!(fixture.run(&["trace", "--last", "1"]).lines().count(), 2);
 }

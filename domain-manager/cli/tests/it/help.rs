@@ -26,6 +26,7 @@ fn the_help_names_every_command() {
       domain      Deal with domains
       template    Deal with templates
       policy      Ask what policy says, check it, and compare policies
+      trace       Say where the time of the last calls went
       label       Deal with labels
       status      Say what runs, and what is missing
       help        Print this message or the help of the given subcommand(s)

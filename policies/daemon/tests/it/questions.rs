@@ -35,6 +35,7 @@ fn an_allowed_call_is_told_its_terms() {
     autostart=True
     requested_target=@dispvm
     rule=ROOT/etc/bulkhead/policy.d/30-user.policy:3
+    record=2
     ");
     let answer = machine.ask("work", "dom0", "qubes.GetDate+utc");
     insta::assert_snapshot!(machine.without_root(&answer), @r"
@@ -44,6 +45,7 @@ fn an_allowed_call_is_told_its_terms() {
     autostart=True
     requested_target=@adminvm
     rule=ROOT/etc/bulkhead/policy.d/30-user.policy:5
+    record=3
     ");
 }
 
@@ -167,6 +169,30 @@ fn the_longest_service_is_decided_and_recorded_whole() {
             .contains("result=allow")
     );
     assert_eq!(machine.records()[0].service, service);
+}
+
+#[test]
+fn the_end_of_an_allowed_call_is_told_by_its_number_and_recorded() {
+    use policy_ledger::Event;
+    let machine = machine();
+    let denied = machine.ask("work", "vault", "qubes.Filecopy");
+    assert!(!denied.contains("record="), "{denied}");
+    let answer = machine.ask("work", "@dispvm", "qubes.OpenInVM");
+    let line = answer.lines().find(|line| line.starts_with("record="));
+    let report = |line: &str| format!("{line}\npolicy_us=60\nend_us=5000\nhow=over\n\n");
+    assert_eq!(machine.send(report(line.unwrap()).as_bytes()), "");
+    // A call that never was, and what is no report.
+    assert_eq!(machine.send(report("record=99").as_bytes()), "");
+    assert_eq!(machine.send(b"record=1\n\n"), "");
+    let ends: Vec<_> = machine
+        .ledger()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Event::Close(close) => Some((format!("record={}", close.call), close.end)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends, [(line.unwrap().to_owned(), "over".to_owned())]);
 }
 
 #[test]

@@ -93,7 +93,9 @@ pub fn print(sites: &[Site]) {
     for (name, make, promise) in KINDS.into_iter().filter(|kind| kind.0.contains(&only)) {
         let mut times: Vec<Times> = sites.iter().map(|_| Times::default()).collect();
         let mut failed = 0;
-        sites.iter().for_each(|site| drop(make(site)));
+        for site in sites {
+            make(site);
+        }
         for _ in 0..calls().div_ceil(TURN) {
             for (site, times) in sites.iter().zip(&mut times) {
                 for _ in 0..TURN {

@@ -15,3 +15,4 @@ mod fixture;
 mod kills;
 mod refusals;
 mod sessions;
+mod traces;

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Where the time of a call goes, for the log and for the ledger.
+//!
+//! The policy daemon keeps the ledger; it is told when a call is over, by one thread for all calls of
+//! this daemon. A policy daemon that does not keep up loses such reports, and never a call.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use qrexec_protocol::report::Report;
+
+/// Reports that may wait.
+const WAITING_MAX: usize = 1024;
+/// How long the policy daemon may take for one.
+const PATIENCE: Duration = Duration::from_secs(5);
+const STACK: usize = 64 * 1024;
+
+/// Takes reports for the policy daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter(SyncSender<Report>);
+
+impl Reporter {
+    /// Starts the thread that passes reports on to the policy daemon at `socket`.
+    pub fn start(socket: PathBuf) -> std::io::Result<Self> {
+        let (sender, reports) = sync_channel(WAITING_MAX);
+        let builder = thread::Builder::new()
+            .name("reports".to_owned())
+            .stack_size(STACK);
+        builder.spawn(move || pass_on(&reports, &socket))?;
+        Ok(Self(sender))
+    }
+}
+
+fn pass_on(reports: &Receiver<Report>, socket: &PathBuf) {
+    for report in reports {
+        let told = UnixStream::connect(socket).and_then(|mut stream| {
+            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.write_all(&report.encode())
+        });
+        if let Err(error) = told {
+            tracing::warn!("the end of call {} is not recorded: {error}", report.record);
+        }
+    }
+}
+
+/// The stages of one call that was allowed. Its end is told when this is dropped at the latest.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    /// What the log calls it.
+    call: String,
+    begun: Instant,
+    report: Report,
+    numbered: bool,
+    reporter: Reporter,
+    told: bool,
+}
+
+impl Trace {
+    /// The trace of `call`, which came at `begun` and has just been allowed under the number `record`.
+    pub fn allowed(call: String, begun: Instant, record: Option<u64>, reporter: Reporter) -> Self {
+        let report = Report {
+            record: record.unwrap_or(0),
+            policy: begun.elapsed(),
+            start: None,
+            connect: None,
+            first_byte: None,
+            end: Duration::ZERO,
+            how: String::new(),
+        };
+        Self {
+            call,
+            begun,
+            report,
+            numbered: record.is_some(),
+            reporter,
+            told: false,
+        }
+    }
+
+    /// The service's place has taken the call.
+    pub fn started(&mut self) {
+        self.report.start = Some(self.begun.elapsed());
+    }
+
+    /// Caller and service have met.
+    pub fn connected(&mut self) {
+        self.report.connect = Some(self.begun.elapsed());
+    }
+
+    /// The service has said something at this moment.
+    pub fn first_byte(&mut self, at: Option<Instant>) {
+        self.report.first_byte = at.map(|at| at.saturating_duration_since(self.begun));
+    }
+
+    /// The call is over.
+    pub fn end(mut self, how: impl Into<String>) {
+        self.tell(how.into());
+    }
+
+    fn tell(&mut self, how: String) {
+        self.told = true;
+        self.report.end = self.begun.elapsed();
+        self.report.how = how;
+        let Report {
+            policy,
+            start,
+            connect,
+            first_byte,
+            end,
+            how,
+            ..
+        } = &self.report;
+        let stages = [
+            ("start", start),
+            ("connect", connect),
+            ("first byte", first_byte),
+        ];
+        let stages: String = stages
+            .into_iter()
+            .filter_map(|(name, time)| Some(format!(", {name} {:?}", (*time)?)))
+            .collect();
+        tracing::info!(
+            "{}: {how}; policy {policy:?}{stages}, end {end:?}",
+            self.call
+        );
+        if self.numbered && self.reporter.0.try_send(self.report.clone()).is_err() {
+            let record = self.report.record;
+            tracing::warn!("the end of call {record} is not recorded: too many wait");
+        }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell("cut off".to_owned());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the policy daemon is told of calls that are over.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, mpsc};
+
+use crate::fixture::{Fixture, allow, finish};
+
+/// A report as the policy daemon reads it.
+type Report = HashMap<String, String>;
+
+/// A policy that numbers what it allows, and what it is told of the ends.
+fn numbering(fixture: &Fixture) -> mpsc::Receiver<Report> {
+    let (told, reports) = mpsc::channel();
+    let told = Mutex::new(told);
+    fixture.policy(Box::new(move |lines| {
+        if lines.contains_key("record") {
+            told.lock().unwrap().send(lines.clone()).unwrap();
+            return String::new();
+        }
+        let number = lines["service_and_arg"].len();
+        format!("{}record={number}\n", allow(lines))
+    }));
+    reports
+}
+
+fn time(report: &Report, stage: &str) -> u64 {
+    let text = report.get(stage);
+    text.unwrap_or_else(|| panic!("{stage} is missing: {report:?}"))
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn each_stage_of_a_call_to_dom0_is_told() {
+    let fixture = Fixture::without_policy();
+    let reports = numbering(&fixture);
+    fixture.domain(1, "work");
+    fixture.service("test.Say", "echo something; exit 3");
+    let outcome = finish(&mut fixture.domain_calls(1, "dom0", "test.Say"), b"");
+    assert_eq!(outcome.code, Some(3));
+    let report = reports.recv().unwrap();
+    assert_eq!(
+        (&report["record"][..], &report["how"][..]),
+        ("8", "exit code 3")
+    );
+    let stages = [
+        "policy_us",
+        "start_us",
+        "connect_us",
+        "first_byte_us",
+        "end_us",
+    ];
+    let times = stages.map(|stage| time(&report, stage));
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn the_end_of_a_call_between_two_domains_is_told_and_what_dom0_does_not_see_is_not() {
+    let fixture = Fixture::without_policy();
+    let reports = numbering(&fixture);
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Echo", "exec cat");
+    let outcome = finish(&mut fixture.domain_calls(1, "personal", "test.Echo"), b"x");
+    assert_eq!(outcome.code, Some(0));
+    let report = reports.recv().unwrap();
+    assert_eq!((&report["record"][..], &report["how"][..]), ("9", "over"));
+    assert!(time(&report, "policy_us") <= time(&report, "start_us"));
+    assert!(time(&report, "start_us") <= time(&report, "end_us"));
+    assert!(!report.contains_key("connect_us"));
+}
+
+#[test]
+fn a_call_that_was_allowed_and_could_not_be_made_is_told_with_the_reason() {
+    let fixture = Fixture::without_policy();
+    let reports = numbering(&fixture);
+    fixture.domain(1, "work");
+    let outcome = finish(&mut fixture.domain_calls(1, "halted", "test.Echo"), b"");
+    assert_eq!(outcome.code, Some(126));
+    let report = reports.recv().unwrap();
+    let how = &report["how"];
+    assert!(how.starts_with("failed: cannot start halted"), "{how}");
+}
