@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod back_end;
+mod calls;
 mod confined;
 mod deaths;
 mod dom0;
@@ -39,6 +40,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("story", story::CASES),
     ("confined", confined::CASES),
     ("typing", typing::CASES),
+    ("calls", calls::CASES),
     ("faults", faults::CASES),
     ("deaths", deaths::CASES),
     ("hostile", hostile::CASES),
@@ -119,6 +121,9 @@ fn break_things(
     }
     if chosen("typing") {
         typing::play(report, &mut dom0);
+    }
+    if chosen("calls") {
+        calls::play(report, &dom0);
     }
     if chosen("faults") {
         faults::play(report, &dom0);
