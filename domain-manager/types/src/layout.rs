@@ -112,6 +112,11 @@ impl Layout {
         self.runtime().join("policy-control.sock")
     }
 
+    /// Where the program that puts questions to the user listens for the policy daemon.
+    pub fn policy_agent_socket(&self) -> PathBuf {
+        self.runtime().join("policy-agent.sock")
+    }
+
     /// Where the qrexec daemons' sockets stand.
     pub fn qrexec_dir(&self) -> PathBuf {
         self.runtime().join("qrexec")

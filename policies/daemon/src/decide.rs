@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One decision, from the question's texts to the answer's bytes, without any I/O.
 
+use std::sync::Arc;
+
 use bulkhead_policy::{
-    Call, Compiled, Destination, DomainRef, Grant, Reason, Requested, System, Target, Verdict,
+    Call, Compiled, Destination, Domain, DomainRef, Grant, Reason, Requested, System, Target,
+    Verdict,
 };
 use bulkhead_types::Service;
 use policy_ledger::Decision as Record;
 
+use crate::prompts::Chosen;
 use crate::wire::{self, ANSWER_MAX, Question};
 
 /// What becomes of a call, with what the ledger and the log say of it.
@@ -16,6 +20,20 @@ pub struct Decision {
     outcome: Result<Grant, Refusal>,
     /// The remote domain that the caller spoke for.
     spoken_for: Option<DomainRef>,
+    /// What the user may still be asked; who does not ask refuses.
+    asked: Option<Box<Asked>>,
+    /// What the user answered.
+    prompt: Option<String>,
+    /// Whether the user is told.
+    notify: bool,
+}
+
+/// A call on which the user decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) question: bulkhead_policy::Question,
+    pub(crate) source: Arc<Domain>,
+    pub(crate) service: Service,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +49,45 @@ impl Decision {
         Self {
             outcome: Err(Refusal { reason, rule: None }),
             spoken_for: None,
+            asked: None,
+            prompt: None,
+            notify: true,
         }
+    }
+
+    /// The refusal of a question that the user has not agreed to.
+    pub(crate) fn unanswered(asked: &Asked, reason: impl Into<String>) -> Self {
+        Self::from(asked.question.clone().unanswerable()).because(reason)
+    }
+
+    /// A refusal by the same rule for another reason.
+    fn because(mut self, reason: impl Into<String>) -> Self {
+        if let Err(refusal) = &mut self.outcome {
+            refusal.reason = reason.into();
+        }
+        self
+    }
+
+    /// What the user may be asked before the call is refused.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_deref()
+    }
+
+    /// The same decision, with what the user answered for the ledger.
+    pub(crate) fn with_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = Some(prompt.into());
+        self
+    }
+
+    /// Where an allowed call goes.
+    pub(crate) fn target(&self) -> Option<String> {
+        let grant = self.outcome.as_ref().ok()?;
+        Some(grant.destination().to_string())
+    }
+
+    /// Whether the user is told of it.
+    pub(crate) fn notify(&self) -> bool {
+        self.notify
     }
 
     /// Whether the call may run.
@@ -64,6 +120,7 @@ impl Decision {
             rule,
             reason,
             target,
+            prompt: self.prompt.clone(),
             just_evaluated: question.just_evaluate,
             ..Record::default()
         }
@@ -73,57 +130,110 @@ impl Decision {
 impl From<Reason> for Decision {
     fn from(reason: Reason) -> Self {
         Self {
+            notify: reason.notify(),
             outcome: Err(Refusal {
                 reason: reason.denial().to_string(),
                 rule: reason.rule().map(|rule| rule.location.to_string()),
             }),
             spoken_for: None,
+            asked: None,
+            prompt: None,
         }
     }
 }
 
 /// Decides a question. There is no compiled policy while the domain manager's word is missing.
 ///
-/// There is no prompt yet to put a question to the user with, so `ask` is refused unless the
-/// asker assumes the answer; then the target has to be among those the user could choose.
+/// Where a rule says `ask` the decision is a refusal, and says what the user can be asked to
+/// change it. An asker who assumes the answer agrees to the target as asked for, if that is
+/// among those the user could choose.
 pub fn decide(compiled: Option<&Compiled>, question: &Question) -> Decision {
-    let Some(compiled) = compiled else {
-        return Decision::refused("the domain manager is not running");
-    };
-    let system = &**compiled.system();
-    let call = match read(question, system) {
-        Ok(call) => call,
+    let (compiled, call) = match read(question, compiled) {
+        Ok(read) => read,
         Err(reason) => return Decision::refused(reason),
     };
-    let spoken_for = Some(call.source.clone()).filter(|_| !question.requested_source.is_empty());
-    let allowed = |grant: Grant| {
-        let answer = wire::allow(&grant, spoken_for.as_ref(), None);
-        match answer.len() {
-            // Only what is said to a relay can be that long.
-            ANSWER_MAX.. => Decision::refused("the call is too long for a remote domain"),
-            _ => Decision {
-                outcome: Ok(grant),
-                spoken_for: spoken_for.clone(),
-            },
-        }
-    };
+    let system = &**compiled.system();
     match compiled.evaluate(&call) {
-        Verdict::Allow(grant) => allowed(grant),
+        Verdict::Allow(grant) => allowed(grant, &call, question),
         Verdict::Deny(reason) => reason.into(),
         Verdict::Ask(asked) if question.assume_yes_for_ask => {
             let Some(choice) = as_choice(asked.requested(), &call.source, system) else {
                 return asked.unanswerable().into();
             };
             match asked.agreed(&choice, system) {
-                Ok(grant) => allowed(grant),
+                Ok(grant) => allowed(grant, &call, question),
                 Err(reason) => reason.into(),
             }
         }
-        Verdict::Ask(asked) => asked.unanswerable().into(),
+        Verdict::Ask(asked) => {
+            let refused = Decision::from(asked.clone().unanswerable());
+            let source = system.find(&call.source).cloned();
+            let asked = source.filter(|_| !question.just_evaluate).map(|source| {
+                Box::new(Asked {
+                    question: asked,
+                    source,
+                    service: call.service,
+                })
+            });
+            Decision { asked, ..refused }
+        }
     }
 }
 
-fn read(question: &Question, system: &System) -> Result<Call, String> {
+/// Decides a question to which the user has agreed. The policy and the domains are as they
+/// are now: the rule has to ask still, and the user's choice has to be the same domain.
+pub(crate) fn decide_agreed(
+    compiled: Option<&Compiled>,
+    question: &Question,
+    chosen: &Chosen,
+) -> Decision {
+    let (compiled, call) = match read(question, compiled) {
+        Ok(read) => read,
+        Err(reason) => return Decision::refused(reason),
+    };
+    let asked = match compiled.evaluate(&call) {
+        Verdict::Ask(asked) => asked,
+        Verdict::Deny(reason) => return reason.into(),
+        Verdict::Allow(_) => {
+            return Decision::refused("the policy has changed while the user was asked");
+        }
+    };
+    let choice = asked.choices().iter().find(|choice| chosen.is(choice));
+    let Some(choice) = choice.cloned() else {
+        let reason = format!(
+            "`{}` is not among the targets to choose from",
+            chosen.choice
+        );
+        return Decision::from(asked.unanswerable()).because(reason);
+    };
+    match asked.agreed(&choice, compiled.system()) {
+        Ok(grant) => allowed(grant, &call, question),
+        Err(reason) => reason.into(),
+    }
+}
+
+fn allowed(grant: Grant, call: &Call, question: &Question) -> Decision {
+    let spoken_for = Some(call.source.clone()).filter(|_| !question.requested_source.is_empty());
+    let answer = wire::allow(&grant, spoken_for.as_ref(), None);
+    match answer.len() {
+        // Only what is said to a relay can be that long.
+        ANSWER_MAX.. => Decision::refused("the call is too long for a remote domain"),
+        _ => Decision {
+            notify: grant.notify(),
+            outcome: Ok(grant),
+            spoken_for,
+            asked: None,
+            prompt: None,
+        },
+    }
+}
+
+fn read<'a>(
+    question: &Question,
+    compiled: Option<&'a Compiled>,
+) -> Result<(&'a Compiled, Call), String> {
+    let compiled = compiled.ok_or("the domain manager is not running")?;
+    let system = &**compiled.system();
     let mut source = DomainRef::parse(&question.source).map_err(|e| e.to_string())?;
     if !question.requested_source.is_empty() {
         let remote = DomainRef::parse(&question.requested_source).map_err(|e| e.to_string())?;
@@ -131,11 +241,12 @@ fn read(question: &Question, system: &System) -> Result<Call, String> {
         may.map_err(|denial| denial.to_string())?;
         source = remote;
     }
-    Ok(Call {
+    let call = Call {
         source,
         service: Service::parse(&question.service_and_arg).map_err(|e| e.to_string())?,
         target: Requested::parse(&question.intended_target).map_err(|e| e.to_string())?,
-    })
+    };
+    Ok((compiled, call))
 }
 
 /// The requested target as one of the choices of `ask`.

@@ -5,10 +5,11 @@
 //! policy directories, [`render`] shows what is wrong with one, [`Status`] is what the daemon
 //! says of itself.
 //!
-//! Three sockets are in play. On the policy socket, qrexec daemons ask one question per
+//! Four sockets are in play. On the policy socket, qrexec daemons ask one question per
 //! connection (specification of qrexec, 2.8). On the status socket, who connects is told a
 //! [`Status`] as JSON. The domain manager's internal socket is watched for the state of the
-//! domains, so that no decision has to wait for a question of ours.
+//! domains, so that no decision has to wait for a question of ours. What a rule leaves to the
+//! user goes to the agent's socket, where the program of the user's session listens.
 //!
 //! Trusts the files below the policy directories, whose owner is root, and the domain
 //! manager on its internal socket. The texts in a question come from guests by way of their
@@ -19,13 +20,17 @@
 //! - a policy that does not parse never becomes live, the last good one stays; without any
 //!   good one everything is refused;
 //! - no answer leaves before its record is in the ledger;
-//! - without the domain manager's word on the domains, everything is refused.
+//! - without the domain manager's word on the domains, everything is refused;
+//! - while the user thinks about one question, every other is answered;
+//! - without an agreement of the user to what was shown, `ask` is a refusal; an answer that is
+//!   kept ends with the run of the source, and counts for the same question only.
 #![forbid(unsafe_code)]
 
 mod book;
 mod clock;
 mod decide;
 mod load;
+mod prompts;
 mod reload;
 mod render;
 pub mod report;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bulkhead_types::Layout;
-use policy_ledger::{KeyError, Ledger, LedgerError, SealKey};
+use policy_ledger::{Close, KeyError, Ledger, LedgerError, SealKey};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -28,7 +28,7 @@ use crate::state::{Shared, State};
 use crate::status::status_socket;
 use crate::system::Doorbell;
 use crate::wire::{BadQuestion, QUESTION_MAX, Question};
-use crate::{reload, report, system};
+use crate::{prompts, reload, report, system};
 
 /// How long one asker may take for its question, and for reading the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -80,8 +80,12 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     let serve = async {
         let (loaded, first) = tokio::sync::oneshot::channel();
         let bell = Rc::new(Doorbell::default());
-        let answering = answer_questions(questions.listener()?, state.clone(), bell.clone());
-        spawn_local(answering);
+        let asking = Asking {
+            state: state.clone(),
+            bell: bell.clone(),
+            agent: layout.policy_agent_socket(),
+        };
+        spawn_local(answer_questions(questions.listener()?, Rc::new(asking)));
         spawn_local(tell_status(statuses.listener()?, state.clone()));
         spawn_local(keep_sealed(state.clone()));
         let watched = state.clone();
@@ -110,20 +114,26 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     ended
 }
 
-async fn answer_questions(listener: UnixListener, state: Shared, bell: Rc<Doorbell>) {
+/// What the answer to a question takes.
+struct Asking {
+    state: Shared,
+    bell: Rc<Doorbell>,
+    /// The socket of the program that asks the user.
+    agent: PathBuf,
+}
+
+async fn answer_questions(listener: UnixListener, asking: Rc<Asking>) {
     let places = Arc::new(Semaphore::new(ASKERS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
         let stream = accept(&listener).await;
-        let (state, bell) = (state.clone(), bell.clone());
+        let asking = asking.clone();
         spawn_local(async move {
             let _place = place;
-            match timeout(PATIENCE, answer_one(stream, &state, &bell)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => warn!("no answer to a question: {e}"),
-                Err(_) => warn!("no answer to a question: the asker is too slow"),
+            if let Err(e) = asking.answer(stream).await {
+                warn!("no answer to a question: {e}");
             }
         });
     }
@@ -137,13 +147,48 @@ enum NoAnswer {
     BadReport(#[from] BadReport),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("the asker is too slow")]
+    TooSlow(#[from] tokio::time::error::Elapsed),
 }
 
-async fn answer_one(
-    mut stream: UnixStream,
-    state: &Shared,
-    bell: &Doorbell,
-) -> Result<(), NoAnswer> {
+impl Asking {
+    async fn answer(&self, mut stream: UnixStream) -> Result<(), NoAnswer> {
+        let question = match timeout(PATIENCE, listen(&mut stream)).await?? {
+            Said::Question(question) => question,
+            Said::Close(close) => {
+                self.state.borrow_mut().over(close, SystemTime::now());
+                return Ok(());
+            }
+        };
+        if !self.state.borrow().knows_the_system() {
+            self.bell.ring().await;
+        }
+        let mut decision = self.state.borrow().decide(&question);
+        if let Some(asked) = decision.asked() {
+            // This takes as long as a person does. Others are answered meanwhile.
+            decision = prompts::ask(asked, &question, &self.state, &self.agent, &stream).await;
+        }
+        let now = SystemTime::now();
+        let concluded = self.state.borrow_mut().conclude(decision, &question, now);
+        let (decision, answer) = concluded;
+        let told = async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await
+        };
+        timeout(PATIENCE, told).await??;
+        prompts::tell(&question, &decision, &self.state, &self.agent);
+        Ok(())
+    }
+}
+
+/// What a qrexec daemon has to say.
+enum Said {
+    Question(Question),
+    /// A call is over.
+    Close(Close),
+}
+
+async fn listen(stream: &mut UnixStream) -> Result<Said, NoAnswer> {
     let mut bytes = Vec::with_capacity(512);
     while !Question::is_complete(&bytes) {
         if bytes.len() > QUESTION_MAX {
@@ -154,18 +199,9 @@ async fn answer_one(
         }
     }
     if report::is_report(&bytes) {
-        let close = report::decode(&bytes)?;
-        state.borrow_mut().over(close, SystemTime::now());
-        return Ok(());
+        return Ok(Said::Close(report::decode(&bytes)?));
     }
-    let question = Question::decode(&bytes)?;
-    if !state.borrow().knows_the_system() {
-        bell.ring().await;
-    }
-    let answer = state.borrow_mut().answer(&question, SystemTime::now());
-    stream.write_all(&answer).await?;
-    stream.shutdown().await?;
-    Ok(())
+    Ok(Said::Question(Question::decode(&bytes)?))
 }
 
 async fn tell_status(listener: UnixListener, state: Shared) {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bulkhead_policy::{Compiled, DomainRef, Policy, Rejected, System};
+use policy_agent_protocol::{Ask, Lasting};
 use policy_ledger::{Close, Event, rfc3339};
 use tracing::{error, info, warn};
 
 use crate::book::Book;
-use crate::decide::{Decision, decide};
+use crate::decide::{Asked, Decision, decide, decide_agreed};
+use crate::prompts::{self, Chosen, KeptAnswers, Notices, Runs, Waiting};
 use crate::render::render;
 use crate::settings::{Settings, SettingsError};
 use crate::status::{PolicyStatus, Status};
@@ -28,8 +30,12 @@ pub(crate) struct State {
     compiled: Option<Compiled>,
     book: Book,
     settings_error: Option<String>,
+    runs: Runs,
     allowed: u64,
     denied: u64,
+    pub(crate) waiting: Waiting,
+    pub(crate) kept: KeptAnswers,
+    pub(crate) notices: Notices,
 }
 
 impl State {
@@ -46,17 +52,48 @@ impl State {
             compiled: None,
             book,
             settings_error: None,
+            runs: Runs::default(),
             allowed: 0,
             denied: 0,
+            waiting: Waiting::default(),
+            kept: KeptAnswers::default(),
+            notices: Notices::default(),
         }
     }
 
-    /// Decides, records, and gives the answer's bytes: in this order.
-    pub(crate) fn answer(&mut self, question: &Question, now: SystemTime) -> Vec<u8> {
-        let mut decision = match self.status.rules {
+    /// Decides a question. Nothing may come of it before [`Self::conclude`] has recorded it.
+    pub(crate) fn decide(&self, question: &Question) -> Decision {
+        match self.status.rules {
             Some(_) => decide(self.compiled.as_ref(), question),
             None => Decision::refused("there is no policy without errors"),
-        };
+        }
+    }
+
+    /// Decides a question to which the user has agreed.
+    pub(crate) fn decide_agreed(&self, question: &Question, chosen: &Chosen) -> Decision {
+        match self.status.rules {
+            Some(_) => decide_agreed(self.compiled.as_ref(), question, chosen),
+            None => Decision::refused("there is no policy without errors"),
+        }
+    }
+
+    /// What the answer to a question to the user is kept by, as things are now.
+    pub(crate) fn key(&self, asked: &Asked) -> prompts::Key {
+        prompts::key(asked, self.system.as_deref(), &self.runs)
+    }
+
+    /// A question to the user, for the agent.
+    pub(crate) fn request(&self, asked: &Asked, offered: &[Lasting]) -> Ask {
+        prompts::request(asked, self.system.as_deref(), offered)
+    }
+
+    /// Records a decision and gives the answer's bytes: in this order.
+    pub(crate) fn conclude(
+        &mut self,
+        mut decision: Decision,
+        question: &Question,
+        now: SystemTime,
+    ) -> (Decision, Vec<u8>) {
         let record = decision.record(question);
         let why = match (&record.target, &record.reason) {
             (Some(target), _) => format!("to {target}"),
@@ -91,7 +128,8 @@ impl State {
             true => self.allowed += 1,
             false => self.denied += 1,
         }
-        decision.answer(number.filter(|_| !private))
+        let answer = decision.answer(number.filter(|_| !private));
+        (decision, answer)
     }
 
     /// Records the end of a call.
@@ -119,6 +157,11 @@ impl State {
                     error: None,
                 };
                 info!("the policy has {} rules", policy.rules().len());
+                // The user's answers were to questions of the rules before. Files are also
+                // read when something else happens beside them.
+                if !is_same(&policy, &self.policy) {
+                    self.kept.forget();
+                }
                 self.policy = Arc::new(policy);
                 self.compile();
             }
@@ -166,10 +209,15 @@ impl State {
     }
 
     /// Takes the domain manager's word, or that it has gone silent.
-    pub(crate) fn set_system(&mut self, system: Option<System>) {
+    pub(crate) fn set_system(&mut self, told: Option<(System, Runs)>) {
+        let (system, runs) = told.map_or((None, Runs::default()), |(s, r)| (Some(s), r));
         let changed = self.domains() != system.as_ref().map(System::len);
         self.system = system.map(Arc::new);
         self.compile();
+        self.runs = runs;
+        let (system, runs) = (self.system.as_deref(), &self.runs);
+        // Without word of the domains none of them is known to go on.
+        self.kept.keep_running(|key| key.is_present(system, runs));
         if changed {
             self.announce();
         }
@@ -198,6 +246,8 @@ impl State {
             settings_error: self.settings_error.clone(),
             allowed: self.allowed,
             denied: self.denied,
+            waiting: self.waiting.len(),
+            kept_answers: self.kept.len(),
         }
     }
 
@@ -207,6 +257,17 @@ impl State {
         // Nobody may be listening.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&summary)]);
     }
+}
+
+/// Whether two policies were read from the same texts.
+fn is_same(one: &Policy, other: &Policy) -> bool {
+    let texts = |policy: &Policy| {
+        let files = policy.sources().files();
+        files
+            .map(|file| (file.name.clone(), file.text.clone()))
+            .collect::<Vec<_>>()
+    };
+    texts(one) == texts(other)
 }
 
 /// Text of a guest for the log: escaped and cut.

@@ -30,6 +30,12 @@ pub struct Status {
     pub allowed: u64,
     /// Calls refused since the start.
     pub denied: u64,
+    /// Questions that wait for the user.
+    #[serde(default)]
+    pub waiting: usize,
+    /// Answers of the user that count for further calls.
+    #[serde(default)]
+    pub kept_answers: usize,
 }
 
 /// The live policy.
@@ -58,6 +64,15 @@ impl Status {
             Some(domains) => format!("{domains} domains"),
             None => "no domain manager, every call is refused".to_owned(),
         };
-        format!("{policy}; {system}")
+        let mut summary = format!("{policy}; {system}");
+        for (count, what) in [
+            (self.waiting, "questions wait for the user"),
+            (self.kept_answers, "answers of the user are kept"),
+        ] {
+            if count > 0 {
+                summary.push_str(&format!("; {what}: {count}"));
+            }
+        }
+        summary
     }
 }

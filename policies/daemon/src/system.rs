@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::prompts::Runs;
 use crate::state::Shared;
 
 /// The longest document: 10 000 domains need about 4 MB.
@@ -65,9 +66,9 @@ pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
     let mut told = false;
     loop {
         let mut heard = false;
-        let ended = watch_once(socket, |system| {
+        let ended = watch_once(socket, |told| {
             heard = true;
-            state.borrow_mut().set_system(Some(system));
+            state.borrow_mut().set_system(Some(told));
             bell.tried.notify_waiters();
         });
         let Err(ended) = ended.await;
@@ -91,7 +92,7 @@ pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
 
 async fn watch_once(
     socket: &Path,
-    mut update: impl FnMut(System),
+    mut update: impl FnMut((System, Runs)),
 ) -> Result<std::convert::Infallible, WatchEnded> {
     let stream = UnixStream::connect(socket).await?;
     let (reader, mut writer) = stream.into_split();
@@ -111,7 +112,9 @@ async fn watch_once(
     info!("the domain manager is there");
     loop {
         let line = next_line(&mut reader).await?;
-        update(serde_json::from_slice(&line).map_err(WatchEnded::Malformed)?);
+        let system = serde_json::from_slice(&line).map_err(WatchEnded::Malformed)?;
+        let runs = Runs::read(&line).map_err(WatchEnded::Malformed)?;
+        update((system, runs));
     }
 }
 

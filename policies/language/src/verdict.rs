@@ -177,8 +177,13 @@ impl Question {
     }
 
     /// The domain on whose screen the user can be asked; `None` means that nobody can be.
+    /// Dom0 has its own.
     pub fn screen(&self) -> Option<&DomainName> {
-        self.caller.as_ref()?.guivm.as_ref()
+        let caller = self.caller.as_ref()?;
+        match caller.name.is_dom0() {
+            true => Some(&caller.name),
+            false => caller.guivm.as_ref(),
+        }
     }
 
     /// The user agreed and chose `choice`; `system` is as it is now.

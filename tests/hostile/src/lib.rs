@@ -19,6 +19,7 @@ mod admin;
 mod files;
 mod gui;
 mod policy;
+mod policy_agent;
 mod qrexec;
 mod qrexec_calls;
 mod store;
@@ -27,7 +28,7 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
     ("files_answer", files::answer),
@@ -35,6 +36,8 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("files_opening", files::opening),
     ("gui_from_agent", gui::from_agent),
     ("gui_from_daemon", gui::from_daemon),
+    ("policy_agent_answer", policy_agent::answer),
+    ("policy_agent_request", policy_agent::request),
     ("policy_answer", policy::answer),
     ("policy_expectations", policy::expectations),
     ("policy_question", policy::question),

@@ -25,6 +25,8 @@ struct Part<'a> {
     internal: bool,
     relayvm: Option<&'a str>,
     transport_rpc: Option<&'a str>,
+    /// Ours: tells one run of a domain from the next.
+    domid: Option<u32>,
 }
 
 impl Model {
@@ -73,6 +75,7 @@ impl Model {
             internal: false,
             relayvm: None,
             transport_rpc: None,
+            domid: entry.life.guest().map(u32::from),
         };
         let named = BTreeMap::from([(domain.name.as_str(), part)]);
         let json = serde_json::to_string(&named).map_err(|error| error.to_string())?;
@@ -122,7 +125,7 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         let names: Vec<&String> = document["domains"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["debian", "dom0", "work"]);
-        insta::assert_snapshot!(document["domains"]["work"], @r#"{"default_dispvm":null,"guivm":"dom0","icon":"appvm-blue","internal":false,"label":"blue","power_state":"Halted","relayvm":null,"tags":["created-by-dom0","guivm-dom0"],"template_for_dispvms":false,"transport_rpc":null,"type":"AppVM","uuid":"00000000-0000-4000-8000-000000000002"}"#);
+        insta::assert_snapshot!(document["domains"]["work"], @r#"{"default_dispvm":null,"domid":null,"guivm":"dom0","icon":"appvm-blue","internal":false,"label":"blue","power_state":"Halted","relayvm":null,"tags":["created-by-dom0","guivm-dom0"],"template_for_dispvms":false,"transport_rpc":null,"type":"AppVM","uuid":"00000000-0000-4000-8000-000000000002"}"#);
     }
 
     #[test]

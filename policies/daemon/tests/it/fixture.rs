@@ -14,7 +14,7 @@ use policy_ledger::{Decision, Entry, Event, entries, snapshot};
 use policyd::Status;
 
 /// How long a test waits for something that has to happen before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub const SYSTEM: &str = r#"{"domains": {
     "dom0": {"type": "AdminVM", "uuid": "00000000-0000-0000-0000-000000000000", "power_state": "Running"},
