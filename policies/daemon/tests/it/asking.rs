@@ -82,7 +82,7 @@ fn the_user_is_shown_who_asks_for_what_and_chooses_the_target() {
     "#);
     shown.answer("allow:@dispvm:base");
     let answer = machine.without_root(&read(caller));
-    let (terms, number) = answer.rsplit_once("call=").unwrap();
+    let (terms, number) = answer.rsplit_once("record=").unwrap();
     assert!(number.trim().parse::<u64>().is_ok(), "{number}");
     insta::assert_snapshot!(terms, @r"
     user=DEFAULT
