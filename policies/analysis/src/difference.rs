@@ -6,7 +6,8 @@
 //! that neither names. Two decisions are the same if nothing about them differs but the rule
 //! that made them and the reason of a refusal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use bulkhead_policy::{Policy, Rule, System};
 
@@ -20,19 +21,20 @@ use crate::relation::{Kind, Outcome, Part, Relation, Values, kinds_of};
 #[derive(Clone, Debug)]
 pub struct Change<'a> {
     /// The services, each with its argument.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<Arc<Kind>>,
     /// The callers.
-    pub sources: Vec<String>,
+    pub sources: Vec<Arc<str>>,
     /// The targets as callers name them.
-    pub targets: Vec<String>,
+    pub targets: Vec<Arc<str>>,
     /// What became of the calls.
-    pub before: Decided,
+    pub before: Arc<Decided>,
     /// What becomes of them.
-    pub after: Decided,
+    pub after: Arc<Decided>,
     /// The rule that decided; `None` when none did.
     pub old_rule: Option<&'a Rule>,
     /// The rule that decides.
     pub new_rule: Option<&'a Rule>,
+    key: Key,
 }
 
 impl Change<'_> {
@@ -58,7 +60,7 @@ impl<'a> Difference<'a> {
     pub fn between(old: &'a Policy, new: &'a Policy, system: &System) -> Self {
         let plane = Plane::new(system);
         let (old, new) = (Relation::new(old, &plane), Relation::new(new, &plane));
-        let kinds = kinds_of(&[&old, &new]);
+        let kinds: Vec<_> = kinds_of(&[&old, &new]).into_iter().map(Arc::new).collect();
         let mut values = Values::default();
         let mut found: HashMap<(Key, Bits, Bits), Vec<usize>> = HashMap::new();
         for (number, kind) in kinds.iter().enumerate() {
@@ -70,26 +72,37 @@ impl<'a> Difference<'a> {
                 found.entry((key, columns, rows)).or_default().push(number);
             }
         }
-        let name = |at: usize| plane.rows[at].name.to_string();
-        let mut changes: Vec<_> = found
+        let mut found: Vec<_> = found.into_iter().collect();
+        let sides = Sides::new(&found, &plane, &values);
+        // Ordered, so that the same policies give the same answer.
+        found.sort_by(
+            |((key_a, columns_a, rows_a), kinds_a), ((key_b, columns_b, rows_b), kinds_b)| {
+                let order = sides.order(key_a).cmp(&sides.order(key_b));
+                order.then_with(|| (kinds_a, rows_a, columns_a).cmp(&(kinds_b, rows_b, columns_b)))
+            },
+        );
+        let shared = |text: String| -> Arc<str> { text.into() };
+        let columns_text: Vec<_> = (0..plane.width())
+            .map(|at| shared(plane.text(at)))
+            .collect();
+        let rows_text: Vec<_> = plane
+            .rows
+            .iter()
+            .map(|row| shared(row.name.to_string()))
+            .collect();
+        let changes = found
             .into_iter()
             .map(|((key, columns, rows), numbers)| Change {
                 kinds: numbers.into_iter().map(|n| kinds[n].clone()).collect(),
-                sources: rows.iter().map(name).collect(),
-                targets: columns.iter().map(|at| plane.text(at)).collect(),
-                before: Decided::new(key.0, &plane, &values),
-                after: Decided::new(key.1, &plane, &values),
+                sources: rows.iter().map(|at| rows_text[at].clone()).collect(),
+                targets: columns.iter().map(|at| columns_text[at].clone()).collect(),
+                before: sides.0[&key.0].clone(),
+                after: sides.0[&key.1].clone(),
                 old_rule: key.2.map(|number| old.rules[number]),
                 new_rule: key.3.map(|number| new.rules[number]),
-            })
-            .collect();
-        let openness = |c: &Change<'_>| openness(&c.before) - openness(&c.after);
-        changes.sort_by(|a, b| {
-            let order = openness(a).cmp(&openness(b));
-            order.then_with(|| {
-                (&a.kinds, &a.sources, &a.targets).cmp(&(&b.kinds, &b.sources, &b.targets))
-            })
-        });
+                key,
+            });
+        let changes = changes.collect();
         let calls = kinds.len() * plane.rows.len() * plane.valid.len();
         Self {
             changes,
@@ -100,6 +113,27 @@ impl<'a> Difference<'a> {
     /// How many decisions differ.
     pub fn changed(&self) -> usize {
         self.changes.iter().map(Change::calls).sum()
+    }
+}
+
+/// Each outcome in words, once.
+struct Sides(HashMap<Outcome, Arc<Decided>>);
+
+impl Sides {
+    fn new(found: &[((Key, Bits, Bits), Vec<usize>)], plane: &Plane<'_>, values: &Values) -> Self {
+        let mut sides = HashMap::new();
+        for ((key, _, _), _) in found {
+            for outcome in [key.0, key.1] {
+                let side = sides.entry(outcome);
+                side.or_insert_with(|| Arc::new(Decided::new(outcome, plane, values)));
+            }
+        }
+        Self(sides)
+    }
+
+    /// What lets more through comes first.
+    fn order(&self, key: &Key) -> i8 {
+        openness(&self.0[&key.0]) - openness(&self.0[&key.1])
     }
 }
 
@@ -127,7 +161,6 @@ fn of_kind(
     plane: &Plane<'_>,
     values: &mut Values,
 ) -> Vec<(Key, Bits, Bits)> {
-    // Ordered, so that the same policies give the same answer.
     let mut rectangles: HashMap<(Key, Bits), Bits> = HashMap::new();
     for row in 0..plane.rows.len() {
         let before = old.parts(&about.0, row, plane, values);
@@ -162,17 +195,16 @@ fn of_row(before: &[Part], after: &[Part]) -> Vec<(Key, Bits)> {
     changes
 }
 
-/// Changes with the same rules and outcomes as one for people: which services it is about.
+/// Changes with the same rules and outcomes together, for people: in the order of the first.
 pub fn by_rules<'d, 'a>(difference: &'d Difference<'a>) -> Vec<Vec<&'d Change<'a>>> {
-    type Place<'d> = (Option<(&'d str, u32)>, Option<(&'d str, u32)>);
-    let mut groups: BTreeMap<(i8, Place<'d>, &Decided, &Decided), Vec<&Change<'a>>> =
-        BTreeMap::new();
-    let place = |rule: Option<&'d Rule>| rule.map(|r| (&*r.location.file, r.location.line));
+    let mut groups: Vec<Vec<&Change<'a>>> = Vec::new();
+    let mut places: HashMap<Key, usize> = HashMap::new();
     for change in &difference.changes {
-        let order = openness(&change.before) - openness(&change.after);
-        let rules = (place(change.old_rule), place(change.new_rule));
-        let key = (order, rules, &change.before, &change.after);
-        groups.entry(key).or_default().push(change);
+        let at = *places.entry(change.key).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(change),
+            None => groups.push(vec![change]),
+        }
     }
-    groups.into_values().collect()
+    groups
 }

@@ -2,6 +2,7 @@
 //! `bulkhead policy diff`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use bulkhead_policy::{Policy, Rule};
 use policy_analysis::{Change, Decided, Difference, Kind, by_rules, listed};
@@ -12,32 +13,25 @@ use super::arguments::{Diff, Format};
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::list::{print, print_json};
+use crate::list::print;
 
 /// So many groups of calls are told to people for one pair of rules.
 const GROUPS_MAX: usize = 8;
 
 #[derive(Serialize)]
-struct Differs {
-    compared: u64,
-    changed: usize,
-    changes: Vec<ChangeText>,
-}
-
-#[derive(Serialize)]
-struct ChangeText {
+struct ChangeText<'d> {
     calls: usize,
     services: Vec<KindText>,
-    sources: Vec<String>,
-    targets: Vec<String>,
-    before: Side,
-    after: Side,
+    sources: Vec<&'d str>,
+    targets: Vec<&'d str>,
+    before: Side<'d>,
+    after: Side<'d>,
 }
 
 #[derive(Serialize)]
-struct Side {
+struct Side<'d> {
     #[serde(flatten)]
-    decided: Decided,
+    decided: &'d Decided,
     rule: Option<RuleText>,
 }
 
@@ -77,29 +71,49 @@ pub fn diff(client: &Client, asked: &Diff, json: bool) -> Result<u8, Failure> {
     let system = source::system(client, &asked.system)?;
     let difference = Difference::between(&old, &new, &system);
     match json || asked.format == Format::Json {
-        true => print_json(&in_json(&difference, &old, &new))?,
+        true => match write_json(&difference, &old, &new) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(Failure::new("cannot write the answer").because(&error));
+            }
+            _ => {}
+        },
         false => print(&told(&difference, &old, &new))?,
     }
     Ok(u8::from(asked.exit_code && !difference.changes.is_empty()))
 }
 
-fn in_json(difference: &Difference<'_>, old: &Policy, new: &Policy) -> Differs {
-    let side = |decided: &Decided, policy: &Policy, rule: Option<&Rule>| Side {
-        decided: decided.clone(),
+/// Writes one object, with a line for each change: there can be very many.
+fn write_json(difference: &Difference<'_>, old: &Policy, new: &Policy) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let (compared, changed) = (difference.compared, difference.changed());
+    write!(
+        out,
+        "{{\"compared\":{compared},\"changed\":{changed},\"changes\":["
+    )?;
+    for (n, change) in difference.changes.iter().enumerate() {
+        out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut out, &in_json(change, old, new))?;
+    }
+    out.write_all(b"\n]}\n")?;
+    out.flush()
+}
+
+fn in_json<'d>(change: &'d Change<'_>, old: &Policy, new: &Policy) -> ChangeText<'d> {
+    let side = |decided: &'d Decided, policy: &Policy, rule: Option<&Rule>| Side {
+        decided,
         rule: rule.map(|rule| rule_text(policy, rule)),
     };
-    let change = |change: &Change<'_>| ChangeText {
+    ChangeText {
         calls: change.calls(),
-        services: change.kinds.iter().map(KindText::new).collect(),
-        sources: change.sources.clone(),
-        targets: change.targets.clone(),
+        services: change
+            .kinds
+            .iter()
+            .map(|kind| KindText::new(kind))
+            .collect(),
+        sources: change.sources.iter().map(AsRef::as_ref).collect(),
+        targets: change.targets.iter().map(AsRef::as_ref).collect(),
         before: side(&change.before, old, change.old_rule),
         after: side(&change.after, new, change.new_rule),
-    };
-    Differs {
-        compared: difference.compared,
-        changed: difference.changed(),
-        changes: difference.changes.iter().map(change).collect(),
     }
 }
 

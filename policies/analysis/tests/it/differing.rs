@@ -15,7 +15,7 @@ fn differ(old: &str, new: &str) -> String {
     let difference = Difference::between(&old, &new, &system);
     let mut text = String::new();
     for change in &difference.changes {
-        let kinds: Vec<_> = change.kinds.iter().map(kind_text).collect();
+        let kinds: Vec<_> = change.kinds.iter().map(|k| kind_text(k)).collect();
         text.push_str(&format!(
             "{}: {} -> {}: {} => {}\n",
             kinds.join(" "),
@@ -228,7 +228,7 @@ proptest! {
             for service in change.kinds.iter().flat_map(|kind| services(kind, &named)) {
                 for source in &change.sources {
                     for target in &change.targets {
-                        let key = (source.clone(), target.clone(), service.to_owned());
+                        let key = (source.to_string(), target.to_string(), service.to_owned());
                         let told = |decided| told(decided, &system, source, target);
                         let twice = found.insert(key, (told(&change.before), told(&change.after)));
                         prop_assert!(twice.is_none());
