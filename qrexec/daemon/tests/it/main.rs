@@ -14,5 +14,6 @@ mod faults;
 mod fixture;
 mod kills;
 mod refusals;
+mod remote;
 mod sessions;
 mod traces;
