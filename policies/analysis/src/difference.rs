@@ -53,6 +53,8 @@ pub struct Difference<'a> {
     pub compared: u64,
 }
 
+/// How, columns and rows, with the numbers of the kinds.
+type Found = ((Key, Bits, Bits), Vec<usize>);
 type Key = (Outcome, Outcome, Option<usize>, Option<usize>);
 
 impl<'a> Difference<'a> {
@@ -120,7 +122,7 @@ impl<'a> Difference<'a> {
 struct Sides(HashMap<Outcome, Arc<Decided>>);
 
 impl Sides {
-    fn new(found: &[((Key, Bits, Bits), Vec<usize>)], plane: &Plane<'_>, values: &Values) -> Self {
+    fn new(found: &[Found], plane: &Plane<'_>, values: &Values) -> Self {
         let mut sides = HashMap::new();
         for ((key, _, _), _) in found {
             for outcome in [key.0, key.1] {
