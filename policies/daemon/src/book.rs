@@ -2,9 +2,11 @@
 //! The daemon's hold on the ledger: what cannot be recorded is told, and records are sealed
 //! soon after they came.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use policy_ledger::{Event, Ledger};
+use policy_ledger::{Entry, Event, Ledger, rfc3339};
+use tokio::sync::broadcast;
 use tracing::{error, warn};
 
 use crate::settings::LedgerSettings;
@@ -12,12 +14,15 @@ use crate::state::Shared;
 
 /// How old a record may grow before it is sealed and brought to the disk.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
+/// How many records a slow listener may fall behind.
+const BEHIND_MAX: usize = 1024;
 
 /// The ledger and what was last wrong with it.
 pub(crate) struct Book {
     ledger: Ledger,
     failure: Option<String>,
     private: bool,
+    listeners: broadcast::Sender<Arc<Entry>>,
 }
 
 impl Book {
@@ -26,6 +31,7 @@ impl Book {
             ledger,
             failure: None,
             private: false,
+            listeners: broadcast::channel(BEHIND_MAX).0,
         }
     }
 
@@ -41,9 +47,20 @@ impl Book {
 
     /// Records what happened; its number. `None` means that nothing may rest on it.
     pub fn record(&mut self, event: Event, now: SystemTime) -> Option<u64> {
+        let heard = self.listeners.receiver_count() > 0 && event != Event::Private;
+        let told = heard.then(|| event.clone());
         match self.ledger.append(event, now) {
             Ok(sequence) => {
                 self.failure = None;
+                if let Some(event) = told {
+                    let time = rfc3339(now);
+                    // Whoever has just gone does without it.
+                    let _ = self.listeners.send(Arc::new(Entry {
+                        sequence,
+                        time,
+                        event,
+                    }));
+                }
                 Some(sequence)
             }
             Err(e) => {
@@ -54,6 +71,11 @@ impl Book {
                 None
             }
         }
+    }
+
+    /// Records from now on, as they are made.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Entry>> {
+        self.listeners.subscribe()
     }
 
     /// The number of the last record.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The machine's start, and the time since.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -16,4 +16,22 @@ pub(crate) fn boot_id() -> String {
 pub(crate) fn since_boot() -> Duration {
     // This clock is there on every Linux; with none, no answer would ever end.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// For records.
+    pub wall: SystemTime,
+    /// Since the machine's start: for whatever has an end.
+    pub boot: Duration,
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            boot: since_boot(),
+        }
+    }
 }

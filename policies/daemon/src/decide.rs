@@ -26,6 +26,8 @@ pub struct Decision {
     prompt: Option<String>,
     /// Whether the user is told.
     notify: bool,
+    /// The grant that the permission rests on.
+    grant: Option<u64>,
 }
 
 /// A call on which the user decides.
@@ -40,6 +42,7 @@ pub(crate) struct Asked {
 struct Refusal {
     reason: String,
     rule: Option<String>,
+    quota: bool,
 }
 
 impl Decision {
@@ -47,12 +50,52 @@ impl Decision {
     pub fn refused(reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self {
-            outcome: Err(Refusal { reason, rule: None }),
+            outcome: Err(Refusal {
+                reason,
+                rule: None,
+                quota: false,
+            }),
             spoken_for: None,
             asked: None,
             prompt: None,
             notify: true,
+            grant: None,
         }
+    }
+
+    /// A refusal because of a quota: the same call may be allowed later. Nobody is told of each
+    /// call of a flood.
+    pub(crate) fn over_quota(reason: String) -> Self {
+        let mut refused = Self::refused(reason);
+        refused.notify = false;
+        if let Err(refusal) = &mut refused.outcome {
+            refusal.quota = true;
+        }
+        refused
+    }
+
+    /// The same decision, which rests on a grant.
+    pub(crate) fn by_grant(self, grant: u64) -> Self {
+        Self {
+            grant: Some(grant),
+            ..self
+        }
+    }
+
+    /// The grant that it rests on.
+    pub(crate) fn grant(&self) -> Option<u64> {
+        self.grant
+    }
+
+    /// Whether it is a quota that refuses.
+    pub(crate) fn is_of_quota(&self) -> bool {
+        matches!(&self.outcome, Err(refusal) if refusal.quota)
+    }
+
+    /// Whether the call goes to a new disposable.
+    pub(crate) fn starts_disposable(&self) -> bool {
+        let destination = self.outcome.as_ref().ok().map(Grant::destination);
+        matches!(destination, Some(Destination::Disposable(_)))
     }
 
     /// The refusal of a question that the user has not agreed to.
@@ -99,7 +142,7 @@ impl Decision {
     pub fn answer(&self, number: Option<u64>) -> Vec<u8> {
         match &self.outcome {
             Ok(grant) => wire::allow(grant, self.spoken_for.as_ref(), number),
-            Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref()),
+            Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref(), refusal.quota),
         }
     }
 
@@ -121,6 +164,7 @@ impl Decision {
             reason,
             target,
             prompt: self.prompt.clone(),
+            grant: self.grant,
             just_evaluated: question.just_evaluate,
             ..Record::default()
         }
@@ -134,10 +178,12 @@ impl From<Reason> for Decision {
             outcome: Err(Refusal {
                 reason: reason.denial().to_string(),
                 rule: reason.rule().map(|rule| rule.location.to_string()),
+                quota: false,
             }),
             spoken_for: None,
             asked: None,
             prompt: None,
+            grant: None,
         }
     }
 }
@@ -224,6 +270,7 @@ fn allowed(grant: Grant, call: &Call, question: &Question) -> Decision {
             spoken_for,
             asked: None,
             prompt: None,
+            grant: None,
         },
     }
 }

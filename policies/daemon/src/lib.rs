@@ -5,8 +5,10 @@
 //! policy directories, [`render`] shows what is wrong with one, [`Status`] is what the daemon
 //! says of itself.
 //!
-//! Four sockets are in play. On the policy socket, qrexec daemons ask one question per
-//! connection (specification of qrexec, 2.8). On the status socket, who connects is told a
+//! Six sockets are in play. On the policy socket, qrexec daemons ask one question per
+//! connection (specification of qrexec, 2.8), and tell how a call ended. On the socket of calls
+//! they say which calls run, and are told which have to end. On the control socket root gives
+//! grants and listens to decisions ([`control`]). On the status socket, who connects is told a
 //! [`Status`] as JSON. The domain manager's internal socket is watched for the state of the
 //! domains, so that no decision has to wait for a question of ours. What a rule leaves to the
 //! user goes to the agent's socket, where the program of the user's session listens.
@@ -26,11 +28,19 @@
 //!   kept ends with the run of the source, and counts for the same question only.
 #![forbid(unsafe_code)]
 
+mod administer;
+mod answering;
 mod book;
+mod calls;
 mod clock;
+pub mod control;
 mod decide;
+mod flood;
+mod grants;
+mod grants_file;
 mod load;
 mod prompts;
+mod quota;
 mod reload;
 mod render;
 pub mod report;
@@ -40,11 +50,15 @@ mod socket;
 mod state;
 mod status;
 mod system;
+mod tellers;
+mod under_way;
 pub mod wire;
 
 pub use decide::{Decision, decide};
+pub use grants::{GrantRequest, GrantState, LONGEST as LONGEST_GRANT, NotGranted};
 pub use load::{Directory, load_files, load_policy, load_policy_beside};
+pub use quota::{QUESTIONS, Quota, QuotaReached, Usage};
 pub use render::render;
 pub use serve::{ServeError, run};
-pub use settings::{LedgerSettings, Settings, SettingsError};
+pub use settings::{LedgerSettings, QuotaFile, Settings, SettingsError};
 pub use status::{PolicyStatus, Status, status_socket};

@@ -5,12 +5,14 @@
 //! being written. Whoever changes several files one after the other gets each step read; the
 //! way to change them as one is to rename a directory.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use bulkhead_policy::{Policy, Rejected, SourceMap};
@@ -18,6 +20,7 @@ use bulkhead_types::Layout;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::load::{Directory, load_policy};
@@ -55,15 +58,16 @@ impl AsRawFd for Descriptor {
 pub(crate) async fn keep_loaded(
     layout: &Layout,
     state: &Shared,
+    again: &Again,
     first: tokio::sync::oneshot::Sender<()>,
 ) -> io::Result<()> {
     let directories = Directory::of(layout);
-    let settings = layout.configuration().join("policyd.toml");
     let mut first = Some(first);
     let mut wanted: BTreeSet<PathBuf> = directories.iter().map(|d| d.path.clone()).collect();
     loop {
         // Watched before it is read, so that no change falls in between.
         let watch = Watch::new(&wanted)?;
+        let round = again.begin();
         let outcome = load(directories.clone()).await?;
         let needed = places(&directories, sources(&outcome));
         if !needed.is_subset(&wanted) {
@@ -71,12 +75,55 @@ pub(crate) async fn keep_loaded(
             continue;
         }
         wanted = needed;
-        state.borrow_mut().set(Settings::load(&settings));
+        state.borrow_mut().set(Settings::load(layout));
         state.borrow_mut().loaded(outcome, SystemTime::now());
         if let Some(first) = first.take() {
             let _ = first.send(());
         }
-        watch.change().await?;
+        again.end(round);
+        tokio::select! {
+            changed = watch.change() => changed?,
+            () = again.asked.notified() => {}
+        }
+    }
+}
+
+/// Has everything read again, whether or not something has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    asked: Rc<Notify>,
+    begun: Rc<Cell<u64>>,
+    ended: Rc<watch::Sender<u64>>,
+}
+
+impl Again {
+    pub fn new() -> Self {
+        Self {
+            asked: Rc::default(),
+            begun: Rc::default(),
+            ended: Rc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Returns when what is on the disk now has been read.
+    pub async fn read(&self) {
+        // A round that has begun may have seen what was there before.
+        let wanted = self.begun.get() + 1;
+        self.asked.notify_one();
+        let _ = self
+            .ended
+            .subscribe()
+            .wait_for(|ended| *ended >= wanted)
+            .await;
+    }
+
+    fn begin(&self) -> u64 {
+        self.begun.set(self.begun.get() + 1);
+        self.begun.get()
+    }
+
+    fn end(&self, round: u64) {
+        self.ended.send_replace(round);
     }
 }
 

@@ -27,7 +27,7 @@ pub enum BadReport {
     Missing(&'static str),
 }
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "record",
     "policy_us",
     "start_us",
@@ -35,6 +35,8 @@ const KEYS: [&str; 7] = [
     "first_byte_us",
     "end_us",
     "how",
+    "sent",
+    "received",
 ];
 
 /// Whether these bytes are meant as a report.
@@ -71,8 +73,8 @@ pub fn decode(bytes: &[u8]) -> Result<Close, BadReport> {
         call: needed(0)?,
         duration_ms: end_us / 1000,
         end: how.chars().take(HOW_MAX).map(clean).collect(),
-        sent: None,
-        received: None,
+        sent: number(7)?,
+        received: number(8)?,
         stages: Some(Stages {
             policy_us: needed(1)?,
             start_us: number(2)?,
@@ -87,12 +89,14 @@ pub fn decode(bytes: &[u8]) -> Result<Close, BadReport> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nhow=exit code 0\n\n";
+    const GOOD: &str =
+        "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=9\nhow=exit code 0\n\n";
 
     #[test]
     fn a_report_becomes_the_end_of_its_call() {
         let close = decode(GOOD.as_bytes()).unwrap();
         assert_eq!((close.call, close.duration_ms), (7, 3000));
+        assert_eq!((close.sent, close.received), (Some(9), None));
         assert_eq!(close.end, "exit code 0");
         let stages = close.stages.unwrap();
         assert_eq!((stages.policy_us, stages.start_us), (60, Some(2000)));

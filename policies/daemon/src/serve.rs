@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bulkhead_types::Layout;
 use policy_ledger::{Close, KeyError, Ledger, LedgerError, SealKey};
@@ -19,14 +19,19 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::administer::administer;
 use crate::book::{Book, keep_sealed};
-use crate::clock::boot_id;
+use crate::clock::{Moment, boot_id};
+use crate::control::control_socket;
+use crate::grants_file::GrantsFile;
 use crate::report::BadReport;
 use crate::settings::Settings;
 use crate::socket::{Socket, accept};
 use crate::state::{Shared, State};
 use crate::status::status_socket;
 use crate::system::Doorbell;
+use crate::tellers::hear_tellers;
+use crate::under_way::keep_looking;
 use crate::wire::{BadQuestion, QUESTION_MAX, Question};
 use crate::{prompts, reload, report, system};
 
@@ -71,9 +76,14 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     let key = SealKey::load_or_make(&layout.seal_key())?;
     let limits = Settings::default().ledger.limits();
     let ledger = Ledger::open(&layout.ledger(), key, limits, &boot_id())?;
-    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger))));
+    let grants = layout.runtime().join("policy-grants.json");
+    let grants = GrantsFile::new(grants, boot_id());
+    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger), grants)));
     let questions = Socket::bind(layout.policy_socket(), 0o660)?;
     let statuses = Socket::bind(status_socket(&layout), 0o660)?;
+    let calls = Socket::bind(layout.policy_calls_socket(), 0o660)?;
+    let controls = Socket::bind(control_socket(&layout), 0o600)?;
+    let again = reload::Again::new();
     let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let local = LocalSet::new();
@@ -88,6 +98,13 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
         spawn_local(answer_questions(questions.listener()?, Rc::new(asking)));
         spawn_local(tell_status(statuses.listener()?, state.clone()));
         spawn_local(keep_sealed(state.clone()));
+        spawn_local(keep_looking(state.clone()));
+        spawn_local(hear_tellers(calls.listener()?, state.clone()));
+        spawn_local(administer(
+            controls.listener()?,
+            state.clone(),
+            again.clone(),
+        ));
         let watched = state.clone();
         let internal = layout.internal_socket();
         spawn_local(async move { system::watch(&internal, &watched, &bell).await });
@@ -97,7 +114,7 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
                 info!("ready");
             }
         });
-        let policy = reload::keep_loaded(&layout, &state, loaded);
+        let policy = reload::keep_loaded(&layout, &state, &again, loaded);
         tokio::select! {
             ended = policy => ended.map_err(ServeError::Watch),
             _ = term.recv() => Ok(()),
@@ -156,19 +173,19 @@ impl Asking {
         let question = match timeout(PATIENCE, listen(&mut stream)).await?? {
             Said::Question(question) => question,
             Said::Close(close) => {
-                self.state.borrow_mut().over(close, SystemTime::now());
+                self.state.borrow_mut().over(close, Moment::now());
                 return Ok(());
             }
         };
         if !self.state.borrow().knows_the_system() {
             self.bell.ring().await;
         }
-        let mut decision = self.state.borrow().decide(&question);
+        let mut decision = self.state.borrow_mut().decide(&question, Moment::now());
         if let Some(asked) = decision.asked() {
             // This takes as long as a person does. Others are answered meanwhile.
             decision = prompts::ask(asked, &question, &self.state, &self.agent, &stream).await;
         }
-        let now = SystemTime::now();
+        let now = Moment::now();
         let concluded = self.state.borrow_mut().conclude(decision, &question, now);
         let (decision, answer) = concluded;
         let told = async {

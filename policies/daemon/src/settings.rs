@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The settings of the daemon: `/etc/bulkhead/policyd.toml`, which may be missing.
+//! The settings of the daemon: `/etc/bulkhead/policyd.toml`, and `/etc/bulkhead/quotas.toml`, which
+//! `bulkhead policy quota` writes. Both may be missing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bulkhead_types::Layout;
 use policy_ledger::Limits;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::quota::Quota;
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 1 << 20;
@@ -17,6 +22,18 @@ const FILE_MAX: u64 = 1 << 20;
 pub struct Settings {
     /// About the ledger.
     pub ledger: LedgerSettings,
+    /// The quotas, first ones first.
+    #[serde(skip)]
+    pub quotas: Vec<Quota>,
+}
+
+/// The file of quotas.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaFile {
+    /// The quotas; the first that fits a call counts it.
+    #[serde(default, rename = "quota")]
+    pub quotas: Vec<Quota>,
 }
 
 /// How the ledger is kept.
@@ -73,28 +90,79 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads the file; without one, the defaults.
+    /// Reads both files.
+    ///
+    /// # Errors
+    ///
+    /// A file is there and cannot be used.
+    pub fn load(layout: &Layout) -> Result<Self, SettingsError> {
+        let settings: Self = read(&layout.configuration().join("policyd.toml"))?;
+        Ok(Self {
+            quotas: QuotaFile::load(&QuotaFile::path(layout))?.quotas,
+            ..settings
+        })
+    }
+}
+
+impl QuotaFile {
+    /// Where it is.
+    pub fn path(layout: &Layout) -> PathBuf {
+        layout.configuration().join("quotas.toml")
+    }
+
+    /// Reads the file; without one there are no quotas but the defaults.
     ///
     /// # Errors
     ///
     /// The file is there and cannot be used.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let failed = |source| SettingsError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let wrong = |what: String| SettingsError::Content {
-            path: path.to_owned(),
-            what,
-        };
-        let text = match std::fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Ok(metadata) if !metadata.is_file() => return Err(wrong("it is no file".into())),
-            Ok(metadata) if metadata.len() > FILE_MAX => {
-                return Err(wrong("it is larger than 1 MiB".into()));
-            }
-            _ => std::fs::read_to_string(path).map_err(failed)?,
-        };
-        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))
+        let file: Self = read(path)?;
+        let problem =
+            |quota: &Quota| Some(format!("quota `{}`: {}", quota.name(), quota.problem()?));
+        match file.quotas.iter().find_map(problem) {
+            Some(what) => Err(SettingsError::Content {
+                path: path.to_owned(),
+                what,
+            }),
+            None => Ok(file),
+        }
     }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// The old one stays.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let text = toml::to_string(self).map_err(io::Error::other)?;
+        let aside = path.with_extension("new");
+        std::fs::write(&aside, format!("{QUOTA_HEAD}{text}"))?;
+        std::fs::rename(aside, path)
+    }
+}
+
+const QUOTA_HEAD: &str = "\
+# How often domains may call. `bulkhead policy quota` writes this file; comments get lost.
+# The first quota that fits a call counts it.
+
+";
+
+fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
+    let failed = |source| SettingsError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let wrong = |what: String| SettingsError::Content {
+        path: path.to_owned(),
+        what,
+    };
+    let text = match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+        Ok(metadata) if !metadata.is_file() => return Err(wrong("it is no file".into())),
+        Ok(metadata) if metadata.len() > FILE_MAX => {
+            return Err(wrong("it is larger than 1 MiB".into()));
+        }
+        _ => std::fs::read_to_string(path).map_err(failed)?,
+    };
+    toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))
 }

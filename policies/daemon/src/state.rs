@@ -2,18 +2,26 @@
 //! What the daemon's tasks share, on one thread.
 
 use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bulkhead_policy::{Compiled, DomainRef, Policy, Rejected, System};
+use bulkhead_policy::{Compiled, Domain, DomainRef, Policy, Rejected, System};
 use policy_agent_protocol::{Ask, Lasting};
-use policy_ledger::{Close, Event, rfc3339};
+use policy_ledger::rfc3339;
+use qrexec_protocol::under_way::EndCall;
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
 use crate::book::Book;
-use crate::decide::{Asked, Decision, decide, decide_agreed};
+use crate::calls::Calls;
+use crate::decide::{Asked, Decision, decide_agreed};
+use crate::flood::Flood;
+use crate::grants::Grants;
+use crate::grants_file::GrantsFile;
 use crate::prompts::{self, Chosen, KeptAnswers, Notices, Runs, Waiting};
+use crate::quota::Quotas;
 use crate::render::render;
 use crate::settings::{Settings, SettingsError};
 use crate::status::{PolicyStatus, Status};
@@ -24,22 +32,34 @@ pub(crate) type Shared = Rc<RefCell<State>>;
 
 pub(crate) struct State {
     policy: Arc<Policy>,
-    status: PolicyStatus,
+    pub(crate) status: PolicyStatus,
+    /// The generation of the policy, where generations are used.
+    pub(crate) generation: Option<u64>,
     system: Option<Arc<System>>,
     /// Both of them, while both are there.
-    compiled: Option<Compiled>,
-    book: Book,
+    pub(crate) compiled: Option<Compiled>,
+    pub(crate) book: Book,
+    pub(crate) grants: Grants,
+    pub(crate) grants_file: GrantsFile,
+    pub(crate) quotas: Quotas,
+    pub(crate) flood: Flood,
+    pub(crate) calls: Calls,
+    /// Calls whose grant has ended, until they have.
+    pub(crate) orphaned: BTreeSet<u64>,
+    /// Calls whose qrexec daemon has gone.
+    pub(crate) gone: BTreeSet<u64>,
+    pub(crate) reporters: HashMap<u64, UnboundedSender<EndCall>>,
     settings_error: Option<String>,
     runs: Runs,
-    allowed: u64,
-    denied: u64,
+    pub(crate) allowed: u64,
+    pub(crate) denied: u64,
     pub(crate) waiting: Waiting,
     pub(crate) kept: KeptAnswers,
     pub(crate) notices: Notices,
 }
 
 impl State {
-    pub(crate) fn new(book: Book) -> Self {
+    pub(crate) fn new(book: Book, grants_file: GrantsFile) -> Self {
         Self {
             policy: Arc::new(Policy::empty()),
             status: PolicyStatus {
@@ -49,8 +69,17 @@ impl State {
                 error: None,
             },
             system: None,
+            generation: None,
             compiled: None,
             book,
+            grants: grants_file.load(),
+            grants_file,
+            quotas: Quotas::new(Vec::new()),
+            flood: Flood::default(),
+            calls: Calls::default(),
+            orphaned: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            reporters: HashMap::new(),
             settings_error: None,
             runs: Runs::default(),
             allowed: 0,
@@ -58,14 +87,6 @@ impl State {
             waiting: Waiting::default(),
             kept: KeptAnswers::default(),
             notices: Notices::default(),
-        }
-    }
-
-    /// Decides a question. Nothing may come of it before [`Self::conclude`] has recorded it.
-    pub(crate) fn decide(&self, question: &Question) -> Decision {
-        match self.status.rules {
-            Some(_) => decide(self.compiled.as_ref(), question),
-            None => Decision::refused("there is no policy without errors"),
         }
     }
 
@@ -85,61 +106,6 @@ impl State {
     /// A question to the user, for the agent.
     pub(crate) fn request(&self, asked: &Asked, offered: &[Lasting]) -> Ask {
         prompts::request(asked, self.system.as_deref(), offered)
-    }
-
-    /// Records a decision and gives the answer's bytes: in this order.
-    pub(crate) fn conclude(
-        &mut self,
-        mut decision: Decision,
-        question: &Question,
-        now: SystemTime,
-    ) -> (Decision, Vec<u8>) {
-        let record = decision.record(question);
-        let why = match (&record.target, &record.reason) {
-            (Some(target), _) => format!("to {target}"),
-            (None, reason) => reason.clone().unwrap_or_default(),
-        };
-        let private = self.book.keeps_private(self.is_disposable(&record.source));
-        // A source, target or service that was refused for its spelling can hold anything.
-        let told = format!(
-            "{} {} -> {} {}: {why}{}",
-            record.verdict,
-            shown(&record.source),
-            shown(&record.requested_target),
-            shown(&record.service),
-            record
-                .rule
-                .as_ref()
-                .map_or(String::new(), |rule| format!(" ({rule})")),
-        );
-        if !private {
-            info!("{told}");
-        }
-        let event = match private {
-            true => Event::Private,
-            false => Event::Decision(record),
-        };
-        let number = self.book.record(event, now);
-        if number.is_none() {
-            error!("the call is refused");
-            decision = Decision::refused("the decision cannot be recorded");
-        }
-        match decision.is_allowed() {
-            true => self.allowed += 1,
-            false => self.denied += 1,
-        }
-        let answer = decision.answer(number.filter(|_| !private));
-        (decision, answer)
-    }
-
-    /// Records the end of a call.
-    pub(crate) fn over(&mut self, close: Close, now: SystemTime) {
-        if close.call > self.book.last() {
-            warn!("the end of a call was told that was never decided");
-            return;
-        }
-        // What cannot be recorded has been told there.
-        let _ = self.book.record(Event::Close(close), now);
     }
 
     /// Takes what was read from the disk. What has errors changes nothing but the status.
@@ -183,6 +149,7 @@ impl State {
         match outcome {
             Ok(settings) => {
                 self.book.set(&settings.ledger);
+                self.quotas.set(settings.quotas);
                 self.settings_error = None;
             }
             Err(error) => {
@@ -201,10 +168,14 @@ impl State {
         self.book.close();
     }
 
-    fn is_disposable(&self, source: &str) -> bool {
-        let domain = DomainRef::parse(source).ok();
-        let system = self.system.as_ref();
-        let domain = domain.and_then(|domain| system?.find(&domain));
+    /// The domain that a question names as its source.
+    pub(crate) fn domain(&self, source: &str) -> Option<&Domain> {
+        let domain = DomainRef::parse(source).ok()?;
+        self.system.as_ref()?.find(&domain).map(|domain| &**domain)
+    }
+
+    pub(crate) fn is_disposable(&self, source: &str) -> bool {
+        let domain = self.domain(source);
         domain.is_some_and(|domain| domain.class == "DispVM")
     }
 
@@ -214,6 +185,14 @@ impl State {
         let changed = self.domains() != system.as_ref().map(System::len);
         self.system = system.map(Arc::new);
         self.compile();
+        self.grants.set_system(self.system.clone());
+        if let Some(system) = &self.system
+            && changed
+        {
+            let names = system.domains().iter().map(|domain| domain.name.as_str());
+            let names: HashSet<_> = names.collect();
+            self.quotas.retain_sources(|source| names.contains(source));
+        }
         self.runs = runs;
         let (system, runs) = (self.system.as_deref(), &self.runs);
         // Without word of the domains none of them is known to go on.
@@ -246,6 +225,7 @@ impl State {
             settings_error: self.settings_error.clone(),
             allowed: self.allowed,
             denied: self.denied,
+            under_way: self.calls.len(),
             waiting: self.waiting.len(),
             kept_answers: self.kept.len(),
         }
@@ -268,13 +248,4 @@ fn is_same(one: &Policy, other: &Policy) -> bool {
             .collect::<Vec<_>>()
     };
     texts(one) == texts(other)
-}
-
-/// Text of a guest for the log: escaped and cut.
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(80).collect();
-    match short.is_empty() {
-        true => "@default".to_owned(),
-        false => short.escape_debug().to_string(),
-    }
 }

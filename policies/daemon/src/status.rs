@@ -30,6 +30,9 @@ pub struct Status {
     pub allowed: u64,
     /// Calls refused since the start.
     pub denied: u64,
+    /// Calls under way.
+    #[serde(default)]
+    pub under_way: usize,
     /// Questions that wait for the user.
     #[serde(default)]
     pub waiting: usize,

@@ -2,8 +2,8 @@
 //! Question and answer as lines of text, the policy daemon's side (specification of qrexec, 2.8).
 //!
 //! A question is lines `key=value` and an empty line; the answer is such lines and the end of
-//! the stream. A question that is malformed gets no answer at all. Three keys are ours: a denial
-//! carries `reason=`, a line for people; where a rule decided, any answer carries `rule=FILE:LINE`; and
+//! the stream. A question that is malformed gets no answer at all. Four keys are ours: a denial
+//! carries `reason=`, a line for people, and `refusal=quota` where only too much was asked; where a rule decided, any answer carries `rule=FILE:LINE`; and
 //! an allowed call has its `record=`, the number with which its end is told ([`crate::report`]).
 //! Readers that do not know them skip them.
 
@@ -170,14 +170,17 @@ pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>, record: Option<u64>)
     text.into_bytes()
 }
 
-/// The bytes of the answer to a refused call.
-pub fn deny(reason: &str, rule: Option<&str>) -> Vec<u8> {
+/// The bytes of the answer to a refused call; `quota` says that it is one of a quota.
+pub fn deny(reason: &str, rule: Option<&str>, quota: bool) -> Vec<u8> {
     let reason: String = reason
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     let cut = reason.floor_char_boundary(REASON_MAX);
     let mut text = format!("result=deny\nreason={}\n", &reason[..cut]);
+    if quota {
+        text.push_str("refusal=quota\n");
+    }
     push_rule(&mut text, rule);
     text.into_bytes()
 }
@@ -240,6 +243,7 @@ mod tests {
         let answer = deny(
             &format!("no\nresult=allow\n{}", "ä".repeat(3000)),
             Some("a:1\nb"),
+            false,
         );
         let text = String::from_utf8(answer).unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");

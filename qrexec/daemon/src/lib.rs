@@ -28,6 +28,7 @@ mod disposable;
 mod manager;
 mod policy;
 mod request;
+mod running;
 mod session;
 mod sockets;
 mod terms;

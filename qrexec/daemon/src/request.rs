@@ -17,9 +17,10 @@ use qrexec_protocol::agent_link::Refusal;
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::policy::{Answer, Question};
 use qrexec_protocol::trigger::{CallRequest, RequestId};
-use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Post, serve};
+use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Post, Started, serve};
 
 use crate::disposable::Disposable;
+use crate::running::{Stop, Watch};
 use crate::terms::{Place, Terms};
 use crate::trace::{Reporter, Trace};
 use crate::{Domain, Options, manager, policy};
@@ -44,6 +45,7 @@ pub(crate) struct Desk {
     pub endpoints: Endpoints,
     pub host: Host,
     reporter: Reporter,
+    watch: Arc<Watch>,
     at_work: AtomicUsize,
     asking: AtomicUsize,
     asking_bytes: AtomicUsize,
@@ -92,7 +94,9 @@ impl Desk {
         host: Host,
     ) -> io::Result<Self> {
         let reporter = Reporter::start(options.layout.policy_socket())?;
+        let calls = options.layout.policy_calls_socket();
         Ok(Self {
+            watch: Arc::new(Watch::new(domain.name.clone(), calls)),
             domain,
             options,
             endpoints,
@@ -168,7 +172,8 @@ pub(crate) fn begin(
         let ticket = Ticket { ident, number };
         let mut why = Refusal::Denied;
         if let Err(error) = carry_out(desk, &request, begun, &ticket, asking, &post) {
-            if let Some(DaemonError::Busy(_)) = error.downcast_ref() {
+            let busy = matches!(error.downcast_ref(), Some(DaemonError::Busy(_)));
+            if busy || error.is::<OverQuota>() {
                 why = Refusal::Busy;
             }
             tracing::warn!(
@@ -182,6 +187,11 @@ pub(crate) fn begin(
     };
     builder.spawn(run).map(drop)
 }
+
+/// Policy allows such calls, but not so many.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OverQuota(String);
 
 fn shown(target: &str) -> &str {
     if target.is_empty() {
@@ -215,7 +225,13 @@ fn carry_out(
     drop(asking);
     let allowed = match answer? {
         Answer::Allow(allowed) => allowed,
-        Answer::Deny { reason, rule } => {
+        Answer::Deny {
+            reason, busy: true, ..
+        } => {
+            let reason = reason.unwrap_or_else(|| "too many calls".to_owned());
+            return Err(OverQuota(reason.escape_debug().to_string()).into());
+        }
+        Answer::Deny { reason, rule, .. } => {
             let why = reason
                 .map(|reason| format!(": {}", reason.escape_debug()))
                 .unwrap_or_default();
@@ -227,7 +243,9 @@ fn carry_out(
         }
     };
     tracing::info!("{call}: allowed, target {}", allowed.target.escape_debug());
-    let mut trace = Trace::allowed(call, begun, allowed.record, desk.reporter.clone());
+    let running = desk.watch.begin(allowed.record);
+    let reporter = desk.reporter.clone();
+    let mut trace = Trace::allowed(call, begun, allowed.record, reporter, running);
     let terms = Terms::new(request, source, &allowed).map_err(anyhow::Error::from);
     match terms.and_then(|terms| make(desk, &terms, &mut trace, ticket, post)) {
         Ok(Made::Here(how)) => trace.end(how),
@@ -277,6 +295,7 @@ fn make(
             let route = start_there(desk, &mut daemon, terms)?;
             trace.started();
             let (ours, theirs) = UnixStream::pair()?;
+            trace.can_stop(Stop::Stream(theirs.try_clone()?));
             post.send(Letter::Connect {
                 ticket: ticket.clone(),
                 route,
@@ -337,11 +356,25 @@ fn in_dom0(
     let mut channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
     trace.connected();
     let started = desk.host.start(&terms.command, Mode::Attached);
+    if !trace.can_stop(stop(&started)?) {
+        bail!("its permission has ended before it began");
+    }
     let (left_over, result) = serve(&mut channel, started);
+    let (sent, received) = channel.moved();
+    trace.moved(sent, received);
     trace.first_byte(channel.first_byte());
     channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
     }
     Ok(result?)
+}
+
+/// What ends a service of dom0.
+fn stop(started: &Started) -> io::Result<Stop> {
+    Ok(match started {
+        Started::Program(program) => Stop::Process(program.process.fd().try_clone_to_owned()?),
+        Started::Socket(stream, _) => Stop::Stream(UnixStream::from(stream.try_clone()?)),
+        Started::Detached(_) | Started::Failed(..) => Stop::Nothing,
+    })
 }

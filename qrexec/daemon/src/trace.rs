@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use qrexec_protocol::report::Report;
 
+use crate::running::{Running, Stop};
+
 /// Reports that may wait.
 const WAITING_MAX: usize = 1024;
 /// How long the policy daemon may take for one.
@@ -56,12 +58,19 @@ pub(crate) struct Trace {
     report: Report,
     numbered: bool,
     reporter: Reporter,
+    running: Running,
     told: bool,
 }
 
 impl Trace {
     /// The trace of `call`, which came at `begun` and has just been allowed under the number `record`.
-    pub fn allowed(call: String, begun: Instant, record: Option<u64>, reporter: Reporter) -> Self {
+    pub fn allowed(
+        call: String,
+        begun: Instant,
+        record: Option<u64>,
+        reporter: Reporter,
+        running: Running,
+    ) -> Self {
         let report = Report {
             record: record.unwrap_or(0),
             policy: begun.elapsed(),
@@ -69,6 +78,8 @@ impl Trace {
             connect: None,
             first_byte: None,
             end: Duration::ZERO,
+            sent: None,
+            received: None,
             how: String::new(),
         };
         Self {
@@ -77,6 +88,7 @@ impl Trace {
             report,
             numbered: record.is_some(),
             reporter,
+            running,
             told: false,
         }
     }
@@ -96,6 +108,17 @@ impl Trace {
         self.report.first_byte = at.map(|at| at.saturating_duration_since(self.begun));
     }
 
+    /// So many bytes went to the service and came back.
+    pub fn moved(&mut self, sent: u64, received: u64) {
+        self.report.sent = Some(sent);
+        self.report.received = Some(received);
+    }
+
+    /// From now on policy can end the call in this way. False if it should have ended already.
+    pub fn can_stop(&self, stop: Stop) -> bool {
+        self.running.can_stop(stop)
+    }
+
     /// The call is over.
     pub fn end(mut self, how: impl Into<String>) {
         self.tell(how.into());
@@ -104,7 +127,8 @@ impl Trace {
     fn tell(&mut self, how: String) {
         self.told = true;
         self.report.end = self.begun.elapsed();
-        self.report.how = how;
+        // What policy ended, ended for that reason.
+        self.report.how = self.running.wanted_end().unwrap_or(how);
         let Report {
             policy,
             start,

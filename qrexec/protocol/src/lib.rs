@@ -53,4 +53,5 @@ pub mod sanitize;
 pub mod service;
 pub mod service_config;
 pub mod trigger;
+pub mod under_way;
 pub mod version;

@@ -34,6 +34,8 @@ pub enum Answer {
         reason: Option<String>,
         /// The rule, as `FILE:LINE`.
         rule: Option<String>,
+        /// Whether only too much is under way, so that it may be allowed later.
+        busy: bool,
     },
 }
 
@@ -99,7 +101,7 @@ impl Question {
     }
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "result",
     "user",
     "target",
@@ -111,6 +113,7 @@ const KEYS: [&str; 11] = [
     "reason",
     "rule",
     "record",
+    "refusal",
 ];
 
 impl Answer {
@@ -145,10 +148,15 @@ impl Answer {
             reason,
             rule,
             record,
+            refusal,
         ] = values;
         match result.as_deref() {
             None => Err(BadAnswer::Missing("result")),
-            Some("deny") => Ok(Self::Deny { reason, rule }),
+            Some("deny") => Ok(Self::Deny {
+                reason,
+                rule,
+                busy: refusal.as_deref() == Some("quota"),
+            }),
             Some("allow") => Ok(Self::Allow(Allowed {
                 user: user.ok_or(BadAnswer::Missing("user"))?,
                 target: target.ok_or(BadAnswer::Missing("target"))?,
@@ -236,6 +244,7 @@ mod tests {
             Answer::Deny {
                 reason: Some("no rule allows it".into()),
                 rule: Some("30-user.policy:3".into()),
+                busy: false,
             }
         );
     }

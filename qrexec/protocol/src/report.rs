@@ -26,6 +26,10 @@ pub struct Report {
     pub first_byte: Option<Duration>,
     /// When it was over.
     pub end: Duration,
+    /// Bytes to the service, where they passed dom0.
+    pub sent: Option<u64>,
+    /// Bytes from the service, where they passed dom0.
+    pub received: Option<u64>,
     /// How it ended, in a few words.
     pub how: String,
 }
@@ -44,6 +48,11 @@ impl Report {
         for (key, time) in stages {
             if let Some(time) = time {
                 text.push_str(&format!("{key}={}\n", time.as_micros()));
+            }
+        }
+        for (key, bytes) in [("sent", self.sent), ("received", self.received)] {
+            if let Some(bytes) = bytes {
+                text.push_str(&format!("{key}={bytes}\n"));
             }
         }
         let clean = |c: char| if c.is_control() { ' ' } else { c };
@@ -66,12 +75,14 @@ mod tests {
             connect: None,
             first_byte: None,
             end: Duration::from_secs(3),
+            sent: Some(5),
+            received: None,
             how: "exit code 0\nrecord=8".to_owned(),
         };
         let text = String::from_utf8(report.encode()).unwrap();
         assert_eq!(
             text,
-            "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nhow=exit code 0 record=8\n\n"
+            "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=5\nhow=exit code 0 record=8\n\n"
         );
     }
 }

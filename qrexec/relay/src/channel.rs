@@ -60,6 +60,9 @@ pub struct Channel {
     outbox: Vec<u8>,
     unsent: Range<usize>,
     first_byte: Option<Instant>,
+    /// Bytes of bodies that came and went.
+    came: u64,
+    went: u64,
 }
 
 impl Channel {
@@ -73,6 +76,8 @@ impl Channel {
             outbox: vec![0; SMALL],
             unsent: 0..0,
             first_byte: None,
+            came: 0,
+            went: 0,
         };
         channel.queue(&hello(Version::OWN));
         loop {
@@ -160,6 +165,7 @@ impl Channel {
         }
         self.outbox[..HEADER_LEN].copy_from_slice(&stream.header(len));
         self.unsent = 0..HEADER_LEN + len;
+        self.went += len as u64;
         if len == room - HEADER_LEN && room < DATA_MAX_V3 {
             self.outbox.resize(DATA_MAX_V3, 0);
         }
@@ -169,6 +175,16 @@ impl Channel {
     /// When the first byte of a stream was put into the line.
     pub fn first_byte(&self) -> Option<Instant> {
         self.first_byte
+    }
+
+    /// How many bytes came from the peer and were sent to it, greetings and frames not counted.
+    pub fn moved(&self) -> (u64, u64) {
+        (self.came, self.went)
+    }
+
+    /// Counts bytes that came from the peer.
+    pub(crate) fn count(&mut self, came: usize) {
+        self.came += came as u64;
     }
 
     /// The body of the frame that [`Self::send_from`] has just put into the line.

@@ -138,14 +138,19 @@ impl Service {
         }
         while !self.input.blocked() {
             let Self { end, input, .. } = self;
+            let mut came = 0;
             let delivered = channel.next(|piece| match end.from_caller(piece) {
-                ToService::Write(bytes) => input.write(bytes),
+                ToService::Write(bytes) => {
+                    came = bytes.len();
+                    input.write(bytes)
+                }
                 ToService::End => {
                     input.end();
                     Ok(())
                 }
                 ToService::Nothing => Ok(()),
             })?;
+            channel.count(came);
             match delivered {
                 None => break,
                 Some(Ok(())) => {}

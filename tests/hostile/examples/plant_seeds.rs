@@ -232,6 +232,8 @@ fn policy() {
         connect: None,
         first_byte: None,
         end: Duration::from_secs(3),
+        sent: Some(5),
+        received: None,
         how: "exit code 0".to_owned(),
     };
     plant("policy_report", "over", &report.encode());

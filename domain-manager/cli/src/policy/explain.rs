@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::arguments::{Explain, Format};
-use super::source;
+use super::{live, source};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -62,6 +62,9 @@ pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failu
             return Err(Failure::new(format!("that makes no call: {reason}")));
         }
         print(&answer.told())?;
+        if asked.policy.directories.is_empty() && asked.system.system.is_none() {
+            print(&grants(client, asked))?;
+        }
         return Ok(0);
     }
     let answer = match &policy {
@@ -70,6 +73,15 @@ pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failu
     };
     print_json(&answer)?;
     Ok(u8::from(answer.is_error()))
+}
+
+/// What is allowed for a while besides, where the machine's own policy is asked about.
+fn grants(client: &Client, asked: &Explain) -> String {
+    let text = |word: &Option<String>| word.clone().unwrap_or_default();
+    let (source, target) = (text(&asked.source), text(&asked.target));
+    let grants = live::covering(client, &source, &target, &text(&asked.service));
+    let line = |grant: String| format!("  grant     {grant}\n");
+    grants.into_iter().map(line).collect()
 }
 
 /// Answers every line of standard input with one on standard output.

@@ -8,5 +8,6 @@
 mod audit;
 mod fixture;
 mod help;
+mod live;
 mod messages;
 mod policy;

@@ -11,6 +11,8 @@ use policy_ledger::{Ledger, SealKey};
 
 use super::*;
 use crate::book::Book;
+use crate::clock::Moment;
+use crate::grants_file::GrantsFile;
 use crate::settings::Settings;
 use crate::state::State;
 
@@ -25,7 +27,8 @@ async fn a_question_that_nobody_answers_is_refused_in_the_end() {
     let key = SealKey::load_or_make(&root.path().join("key")).unwrap();
     let limits = Settings::default().ledger.limits();
     let ledger = Ledger::open(&root.path().join("ledger"), key, limits, "boot").unwrap();
-    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger))));
+    let grants = GrantsFile::new(root.path().join("grants.json"), "boot".to_owned());
+    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger), grants)));
     let policy = Policy::from_texts([("30-user.policy", "t * work @anyvm ask\n")]);
     let told = (
         serde_json::from_str(SYSTEM).unwrap(),
@@ -41,7 +44,7 @@ async fn a_question_that_nobody_answers_is_refused_in_the_end() {
     let (_caller, stream) = UnixStream::pair().unwrap();
     let question = b"source=work\nintended_target=vault\nservice_and_arg=t\n\n";
     let question = Question::decode(question).unwrap();
-    let first = state.borrow().decide(&question);
+    let first = state.borrow_mut().decide(&question, Moment::now());
     let asked = first.asked().unwrap();
     let began = tokio::time::Instant::now();
     let decision = ask(asked, &question, &state, &socket, &stream).await;

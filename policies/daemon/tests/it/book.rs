@@ -42,7 +42,7 @@ fn started() -> Machine {
 fn the_ledger_is_whole_while_it_is_written_when_it_is_closed_and_after_a_kill() {
     let mut machine = started();
     for _ in 0..50 {
-        machine.ask("work", "@dispvm", "qubes.OpenInVM");
+        machine.ask("work", "vault", "qubes.OpenInVM");
         verified(&machine);
     }
     assert_eq!(machine.stop(), Some(0));

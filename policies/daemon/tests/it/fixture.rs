@@ -2,7 +2,7 @@
 //! A real `policyd` below a root of its own, with a domain manager played by the test.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use bulkhead_types::Layout;
 use policy_ledger::{Decision, Entry, Event, entries, snapshot};
 use policyd::Status;
+use policyd::control::{Answer, Request};
 
 /// How long a test waits for something that has to happen before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,6 +179,57 @@ impl Machine {
         serde_json::from_str(&read(stream)).unwrap()
     }
 
+    /// Asks as an administrator.
+    pub fn control(&self, request: &Request) -> Answer {
+        let mut stream = self.control_line(request);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// A request to the control socket, and the answers to it.
+    pub fn control_line(&self, request: &Request) -> BufReader<UnixStream> {
+        let mut stream = UnixStream::connect(self.layout().policy_control_socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut line = serde_json::to_vec(request).unwrap();
+        line.push(b'\n');
+        stream.write_all(&line).unwrap();
+        BufReader::new(stream)
+    }
+
+    /// A qrexec daemon's line for reports on a domain's calls.
+    pub fn reporter(&self, source: &str) -> BufReader<UnixStream> {
+        let mut stream = UnixStream::connect(self.layout().policy_calls_socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+            .write_all(format!("source {source}\n").as_bytes())
+            .unwrap();
+        BufReader::new(stream)
+    }
+
+    /// Tells how a call ended, as a qrexec daemon does.
+    pub fn report_end(&self, call: u64, how: &str) {
+        let report = format!("record={call}\npolicy_us=50\nend_us=900000\nsent=10\nhow={how}\n\n");
+        assert_eq!(self.send(report.as_bytes()), "");
+    }
+
+    /// Waits until the ledger holds a record that is wanted.
+    pub fn await_record(&self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let begin = std::time::Instant::now();
+        loop {
+            let found = self
+                .ledger()
+                .into_iter()
+                .map(|entry| entry.event)
+                .find(&wanted);
+            if let Some(found) = found {
+                return found;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{:?}", self.ledger());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Text without what differs from run to run.
     pub fn without_root(&self, text: &str) -> String {
         text.replace(&*self.root.path().to_string_lossy(), "ROOT")
@@ -215,6 +267,14 @@ impl Drop for Machine {
 
 pub fn question(source: &str, target: &str, service: &str) -> Vec<u8> {
     format!("source={source}\nintended_target={target}\nservice_and_arg={service}\n\n").into_bytes()
+}
+
+/// The number of the call in an answer that allows it.
+pub fn call_of(answer: &str) -> u64 {
+    let line = answer.lines().find_map(|line| line.strip_prefix("record="));
+    line.unwrap_or_else(|| panic!("not allowed: {answer}"))
+        .parse()
+        .unwrap()
 }
 
 pub fn read(mut stream: UnixStream) -> String {

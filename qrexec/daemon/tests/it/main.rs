@@ -15,5 +15,6 @@ mod fixture;
 mod kills;
 mod refusals;
 mod remote;
+mod reports;
 mod sessions;
 mod traces;

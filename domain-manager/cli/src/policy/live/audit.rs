@@ -378,7 +378,7 @@ fn key_of(text: &str) -> Result<String, Failure> {
 }
 
 /// A record in one line. What a guest wrote is escaped.
-fn told(entry: &Entry) -> String {
+pub fn told(entry: &Entry) -> String {
     let Entry {
         sequence,
         time,

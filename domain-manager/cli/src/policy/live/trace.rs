@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `bulkhead policy trace`: decisions as they are made.
+
+use std::io::BufRead as _;
+use std::time::SystemTime;
+
+use clap::Args;
+use policy_ledger::{Entry, Query};
+use policyd::control::Request;
+use serde::Deserialize;
+
+use super::{audit, control};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::list::print;
+use crate::policy::arguments::Format;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "The terms are those of `bulkhead policy audit --help`.")]
+pub struct Trace {
+    /// Show only records for which all these terms hold: source=work, verdict=deny …
+    #[arg(value_name = "TERM")]
+    terms: Vec<String>,
+    /// End after so many records
+    #[arg(long, value_name = "NUMBER")]
+    count: Option<u64>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Record(Box<Entry>),
+    Missed { missed: u64 },
+}
+
+pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> {
+    let query = Query::parse(asked.terms.iter().map(String::as_str), SystemTime::now());
+    let query = query.map_err(|error| Failure::new(error.to_string()).usage())?;
+    let json = json || asked.format == Format::Json;
+    let mut lines = control::open(client, &Request::Trace)?;
+    control::answer(&mut lines)?;
+    let mut shown = 0;
+    let mut line = String::new();
+    while asked.count.is_none_or(|count| shown < count) {
+        line.clear();
+        match lines.read_line(&mut line) {
+            Ok(1..) => {}
+            _ => {
+                return Err(Failure::new("the policy daemon has gone")
+                    .hint("calls are refused until it is back: `bulkhead status`"));
+            }
+        }
+        match serde_json::from_str(&line) {
+            Ok(Line::Record(entry)) if query.matches(&entry) => {
+                shown += 1;
+                match json {
+                    true => print(&line)?,
+                    false => print(&format!("{}\n", audit::told(&entry)))?,
+                }
+            }
+            Ok(Line::Missed { missed }) => eprintln!("warning: {missed} records went by unseen"),
+            Ok(Line::Record(_)) => {}
+            Err(error) => return Err(control::senseless().because(&error)),
+        }
+    }
+    Ok(0)
+}

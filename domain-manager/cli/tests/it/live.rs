@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The policy that decides on this machine: with a real policy daemon, and a domain manager that
+//! the test plays.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bulkhead_types::Layout;
+
+use crate::fixture::Fixture;
+
+const SYSTEM: &str = r#"{"domains":{
+    "dom0":{"type":"AdminVM","power_state":"Running"},
+    "work":{"type":"AppVM","power_state":"Running"},
+    "vault":{"type":"AppVM","power_state":"Running"}}}"#;
+
+/// An installation with a policy daemon, which ends with it.
+pub struct Live {
+    pub fixture: Fixture,
+    daemon: Child,
+    notifications: UnixDatagram,
+}
+
+impl Live {
+    pub fn start(policy: &str) -> Self {
+        let fixture = Fixture::alone();
+        fixture.write("etc/bulkhead/policy.d/30-user.policy", policy);
+        let layout = Layout::below(fixture.path(""));
+        fs::create_dir_all(layout.runtime()).unwrap();
+        let manager = UnixListener::bind(layout.internal_socket()).unwrap();
+        std::thread::spawn(move || {
+            let mut watches = Vec::new();
+            while let Ok((mut stream, _)) = manager.accept() {
+                let mut request = Vec::new();
+                BufReader::new(&stream).read_until(0, &mut request).unwrap();
+                let line = format!("0\0{}\n", SYSTEM.replace('\n', " "));
+                let _ = stream.write_all(line.as_bytes());
+                if request.starts_with(b"internal.WatchSystemInfo") {
+                    watches.push(stream);
+                }
+            }
+        });
+        let notifications = UnixDatagram::bind(fixture.path("notify")).unwrap();
+        let patience = Some(Duration::from_secs(30));
+        notifications.set_read_timeout(patience).unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_bulkhead")).with_file_name("policyd");
+        assert!(
+            program.exists(),
+            "{} is missing; run: cargo build --workspace --bins",
+            program.display()
+        );
+        let daemon = Command::new(program)
+            .env(Layout::ROOT_VARIABLE, fixture.path(""))
+            .env("NOTIFY_SOCKET", fixture.path("notify"))
+            .stderr(fs::File::create(fixture.path("policyd.log")).unwrap())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let live = Self {
+            fixture,
+            daemon,
+            notifications,
+        };
+        let (mut ready, mut domains) = (false, false);
+        while !(ready && domains) {
+            let said = live.said();
+            ready |= said.contains("READY=1");
+            domains |= said.contains("3 domains");
+        }
+        live
+    }
+
+    fn said(&self) -> String {
+        let mut said = [0; 1024];
+        let n = self.notifications.recv(&mut said).unwrap();
+        String::from_utf8_lossy(&said[..n]).into_owned()
+    }
+
+    /// Asks as a qrexec daemon does.
+    pub fn ask(&self, source: &str, target: &str, service: &str) -> String {
+        let socket = Layout::below(self.fixture.path("")).policy_socket();
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let question =
+            format!("source={source}\nintended_target={target}\nservice_and_arg={service}\n\n");
+        stream.write_all(question.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[must_use = "either snapshot the output or assert on it"]
+    pub fn run(&self, words: &[&str]) -> String {
+        self.fixture.run(&[&["policy"], words].concat())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+const DENY: &str = "qubes.Gpg * work vault deny\nqubes.Date * work vault allow\n";
+
+#[test]
+fn a_call_is_allowed_for_a_while_and_the_ledger_says_so() {
+    let live = Live::start(DENY);
+    assert!(
+        live.ask("work", "vault", "qubes.Gpg")
+            .contains("result=deny")
+    );
+    let granted = live.run(&[
+        "grant",
+        "work",
+        "vault",
+        "qubes.Gpg",
+        "--for",
+        "10m",
+        "--uses",
+        "3",
+    ]);
+    let granted = granted.replace("by root", "by USER");
+    let by = granted.rfind("by ").map(|at| &granted[..at]);
+    assert!(
+        by.is_some_and(|text| text.starts_with("Granted: 1  work -> vault qubes.Gpg; ends in ")),
+        "{granted}"
+    );
+    assert!(
+        live.ask("work", "vault", "qubes.Gpg")
+            .contains("result=allow")
+    );
+    let grants = live.run(&["grants"]);
+    assert!(
+        grants.contains("uses left: 2; calls under way: 1"),
+        "{grants}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&live.run(&["grants", "--json"])).unwrap();
+    assert_eq!(json[0]["uses"], 2);
+    let explained = live.run(&["explain", "work", "vault", "qubes.Gpg"]);
+    assert!(
+        explained.starts_with("deny") && explained.contains("\n  grant     1  work -> vault"),
+        "{explained}"
+    );
+    insta::assert_snapshot!(live.run(&["revoke", "1"]), @"1 grant has ended; calls that have to end: 1.");
+    assert!(
+        live.ask("work", "vault", "qubes.Gpg")
+            .contains("result=deny")
+    );
+    insta::assert_snapshot!(live.run(&["revoke", "1"]), @r"
+    ! error: there is no grant 1
+    ! hint: `bulkhead policy grants` lists them
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(live.run(&["grants"]), @"There are no grants.");
+    insta::assert_snapshot!(live.run(&["grant", "work", "vault", "qubes.Gpg"]), @r"
+    ! error: a grant needs an end
+    ! hint: give --for TIME, --uses NUMBER or --while-running; a rule in a policy file has none
+    [exit code 2]
+    ");
+    let audit = live.run(&["audit", "event=decision"]);
+    let verdicts: Vec<_> = audit
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(3))
+        .collect();
+    assert_eq!(verdicts, ["deny", "allow", "deny"]);
+    assert!(audit.contains("rule grant 1:1; grant 1"), "{audit}");
+    let verified = live.run(&["audit", "verify"]);
+    assert!(
+        verified.starts_with("The ledger is as it was written"),
+        "{verified}"
+    );
+}
+
+#[test]
+fn a_quota_is_set_seen_and_removed() {
+    let live = Live::start(DENY);
+    insta::assert_snapshot!(live.run(&["quota"]), @r"
+    SOURCE  SERVICE  CALLS TO         A MINUTE  BURST  UNDER WAY
+    *       *        new disposables  60        30     20
+    *       *        any target       -         -      1024
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "set", "work", "qubes.Date", "--per-minute", "2"]), @"The quota holds from now on.");
+    let answers: Vec<_> = (0..3)
+        .map(|_| live.ask("work", "vault", "qubes.Date"))
+        .collect();
+    assert!(answers[1].contains("result=allow") && answers[2].contains("refusal=quota"));
+    insta::assert_snapshot!(live.run(&["quota", "show"]), @r"
+    SOURCE  SERVICE     CALLS TO         A MINUTE  BURST  UNDER WAY
+    work    qubes.Date  any target       2         -      -
+    *       *           new disposables  60        30     20
+    *       *           any target       -         -      1024
+
+    DOMAIN  QUOTA            UNDER WAY  LEFT NOW  REFUSED
+    work    work qubes.Date  2          0         1
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "remove", "work", "qubes.Date"]), @"The quota holds from now on.");
+    assert!(
+        live.ask("work", "vault", "qubes.Date")
+            .contains("result=allow")
+    );
+    insta::assert_snapshot!(live.run(&["quota", "remove", "work", "qubes.Date"]), @r"
+    ! error: no quota is set for `work qubes.Date`
+    ! hint: `bulkhead policy quota` shows them; the last two always hold
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "set", "work", "a+b", "--at-once", "2"]), @r"
+    ! error: `a+b` is no service without an argument, and not *
+    [exit code 2]
+    ");
+}
+
+#[test]
+fn decisions_are_shown_as_they_are_made() {
+    let live = Live::start(DENY);
+    std::thread::scope(|scope| {
+        let trace = scope.spawn(|| live.run(&["trace", "verdict=deny", "--count", "2"]));
+        while !trace.is_finished() {
+            live.ask("work", "vault", "qubes.Date");
+            live.ask("work", "vault", "qubes.Gpg");
+        }
+        let text = trace.join().unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.lines()
+                .all(|line| line.contains("deny  work -> vault qubes.Gpg: a rule denies the call"))
+        );
+    });
+}
+
+#[test]
+fn without_a_policy_daemon_it_is_said() {
+    insta::assert_snapshot!(Fixture::alone().run(&["policy", "grants"]), @r"
+    ! error: the policy daemon does not answer
+    ! caused by: No such file or directory (os error 2)
+    ! hint: start it: `systemctl start policyd`
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(Fixture::alone().run(&["policy", "trace"]), @r"
+    ! error: the policy daemon does not answer
+    ! caused by: No such file or directory (os error 2)
+    ! hint: start it: `systemctl start policyd`
+    [exit code 1]
+    ");
+}
