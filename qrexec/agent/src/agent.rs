@@ -18,11 +18,12 @@ use qrexec_protocol::frame::{Incoming, hello};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, wait_for_any};
+use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, Pool, wait_for_any};
 use thiserror::Error;
 
 use crate::callers::{Caller, Heard};
 use crate::calls::{Ended, Runner};
+use crate::carry_out::STACK;
 use crate::session::Sessions;
 
 /// The most local programs that may have a call or a request at one time.
@@ -99,6 +100,7 @@ impl Agent {
             host,
             sessions: Sessions::new(&options.fork_servers),
             post: ended.post(),
+            pool: Pool::new("call", STACK),
         };
         let callers = BTreeMap::new();
         Ok(Self {

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Calls into this guest, one thread each.
+//! Calls into this guest, each in a thread.
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
-use qrexec_relay::{Host, Post};
+use qrexec_relay::{Host, Pool, Post};
 
-use crate::carry_out::{STACK, carry_out};
+use crate::carry_out::carry_out;
 use crate::session::{Handed, Sessions};
 
 /// A call into this guest has ended.
@@ -28,20 +27,18 @@ pub(crate) struct Runner {
     pub host: Arc<Host>,
     pub sessions: Option<Sessions>,
     pub post: Post<Ended>,
+    pub pool: Pool,
 }
 
 impl Runner {
-    /// Runs a call in a thread of its own; its end is posted in any case.
+    /// Runs a call in a thread; its end is posted in any case.
     pub fn start(&self, exec: Exec, session: u64) -> io::Result<()> {
         let runner = self.clone();
         let work = move || {
             let route = exec.route;
             runner.run(&exec, Ended { session, route });
         };
-        let builder = thread::Builder::new()
-            .name("call".to_owned())
-            .stack_size(STACK);
-        builder.spawn(work).map(drop)
+        self.pool.run(work)
     }
 
     fn run(&self, exec: &Exec, ended: Ended) {

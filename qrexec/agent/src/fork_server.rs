@@ -5,7 +5,6 @@ use std::io::{self, Read as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use bulkhead_vchan::Endpoints;
@@ -13,7 +12,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::{HEAD_LEN, command_len, decode};
-use qrexec_relay::Host;
+use qrexec_relay::{Host, Pool};
 
 use crate::carry_out::{STACK, carry_out};
 
@@ -30,6 +29,7 @@ pub struct ForkServer {
     host: Arc<Host>,
     user: String,
     calls: Arc<AtomicUsize>,
+    pool: Pool,
 }
 
 impl ForkServer {
@@ -41,6 +41,7 @@ impl ForkServer {
             host: Arc::new(Host::session()),
             user,
             calls: Arc::default(),
+            pool: Pool::new("call", STACK),
         }
     }
 
@@ -75,10 +76,7 @@ impl ForkServer {
             }
             calls.fetch_sub(1, Ordering::Relaxed);
         };
-        let builder = thread::Builder::new()
-            .name("call".to_owned())
-            .stack_size(STACK);
-        if let Err(error) = builder.spawn(work) {
+        if let Err(error) = self.pool.run(work) {
             count.fetch_sub(1, Ordering::Relaxed);
             tracing::error!("cannot take a call: {error}");
         }

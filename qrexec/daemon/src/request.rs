@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Carrying out one request of the domain, in a thread of its own.
+//! Carrying out one request of the domain, in a thread.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -17,7 +16,7 @@ use qrexec_protocol::agent_link::Refusal;
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::policy::{Answer, Question};
 use qrexec_protocol::trigger::{CallRequest, RequestId};
-use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Post, Started, serve};
+use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Pool, Post, Started, serve};
 
 use crate::disposable::Disposable;
 use crate::running::{Stop, Watch};
@@ -46,6 +45,7 @@ pub(crate) struct Desk {
     pub host: Host,
     reporter: Reporter,
     watch: Arc<Watch>,
+    pool: Pool,
     at_work: AtomicUsize,
     asking: AtomicUsize,
     asking_bytes: AtomicUsize,
@@ -102,6 +102,7 @@ impl Desk {
             endpoints,
             host,
             reporter,
+            pool: Pool::new("request", STACK),
             at_work: AtomicUsize::new(0),
             asking: AtomicUsize::new(0),
             asking_bytes: AtomicUsize::new(0),
@@ -162,9 +163,7 @@ pub(crate) fn begin(
     let too_many = || io::Error::other("too many requests at one time");
     let work = AtWork::begin(desk).ok_or_else(too_many)?;
     let asking = Asking::begin(desk, &request).ok_or_else(too_many)?;
-    let builder = thread::Builder::new()
-        .name("request".to_owned())
-        .stack_size(STACK);
+    let pool = desk.pool.clone();
     let begun = Instant::now();
     let run = move || {
         let desk = &work.0;
@@ -185,7 +184,7 @@ pub(crate) fn begin(
         }
         post.send(Letter::Done { ticket, why });
     };
-    builder.spawn(run).map(drop)
+    pool.run(run)
 }
 
 /// Policy allows such calls, but not so many.
