@@ -29,15 +29,24 @@ pub fn play(report: &mut Report, dom0: &mut Dom0<'_>) {
         let call = dom0.start("bulkhead run --gui work -- xterm")?;
         let text = dom0.succeed(&format!("desktop-probe framed work '[work] ' {BLUE} 200"))?;
         let windows: Vec<Window> = serde_json::from_str(&text)?;
-        let window = windows.into_iter().next().context("no window")?;
+        // The topmost one: nothing of another window lies where it is clicked at.
+        let window = windows.into_iter().next_back().context("no window")?;
         point(dom0, &window)?;
         press(dom0, &["button:left"])?;
+        // Keys go to whichever window has the keyboard when they are pressed.
+        dom0.await_success(&format!(
+            "test $(xdotool getwindowfocus -f) -eq {}",
+            window.id
+        ))?;
         // Keys without shift, on the layout that QEMU and X both start with.
         for key in "echo typed by hand > ok.txt".chars() {
             type_key(dom0, key)?;
         }
         type_key(dom0, '\n')?;
-        dom0.await_success("test \"$(bulkhead run work -- cat ok.txt)\" = 'typed by hand'")?;
+        let typed = "test \"$(bulkhead run work -- cat ok.txt)\" = 'typed by hand'";
+        let typed = dom0.await_success(typed);
+        dom0.machine.screenshot(Path::new("typing.png"))?;
+        typed?;
         terminal = Some((call, window));
         Ok(())
     });
@@ -51,7 +60,7 @@ pub fn play(report: &mut Report, dom0: &mut Dom0<'_>) {
         let shown = dom0.await_success(&format!(
             "desktop-probe framed work '' {BLUE} 5 | grep -F '\"title\":\"[work] \"'"
         ));
-        dom0.machine.screenshot(Path::new("typing.png"))?;
+        dom0.machine.screenshot(Path::new("menu.png"))?;
         button(dom0, false)?;
         key(dom0, "ctrl", false)?;
         shown?;
