@@ -224,6 +224,9 @@ pub struct WhoCan {
     /// The service; with `+ARGUMENT`, with that argument only
     pub service: String,
     /// Only calls to this target: a domain, dom0, @dispvm, @default …
+    #[arg(num_args = 2, value_names = ["to", "TARGET"], conflicts_with = "to")]
+    pub of_target: Vec<String>,
+    /// The same as `to TARGET`
     #[arg(long, value_name = "TARGET")]
     pub to: Option<String>,
     #[command(flatten)]

@@ -30,7 +30,7 @@ pub fn show(client: &Client, asked: &WhoCan, json: bool) -> Result<u8, Failure> 
     let policy = source::policy(client, &asked.policy)?;
     let system = source::system(client, &asked.system)?;
     let (service, argument) = split(&asked.service);
-    let target = asked.to.as_deref().map(|to| match to {
+    let target = target(asked)?.map(|to| match to {
         "@adminvm" => "dom0",
         "" => "@default",
         other => other,
@@ -49,6 +49,22 @@ pub fn show(client: &Client, asked: &WhoCan, json: bool) -> Result<u8, Failure> 
         print(&told(&found, &policy))?;
     }
     Ok(0)
+}
+
+/// The target that was named, in either way.
+fn target(asked: &WhoCan) -> Result<Option<&str>, Failure> {
+    match &asked.of_target[..] {
+        [] => Ok(asked.to.as_deref()),
+        [to, target] if to == "to" => Ok(Some(target)),
+        words => Err(
+            Failure::new(format!("`{}` cannot be understood", words.join(" ")))
+                .hint(format!(
+                    "bulkhead policy who-can {} to TARGET",
+                    asked.service
+                ))
+                .usage(),
+        ),
+    }
 }
 
 fn told(found: &[Access<'_>], policy: &Policy) -> String {

@@ -192,6 +192,7 @@ impl Manager {
             daemon.stop().await;
         }
         if let Some(guest) = guest {
+            self.clear_sockets(&domain, guest);
             let cleared = self.host(QUICK, move |host| host.clear_after_guest(guest));
             if let Err(failure) = cleared.await {
                 tracing::error!("something of {} stays: {failure}", domain.name);

@@ -91,6 +91,21 @@ impl Manager {
         }
     }
 
+    /// Removes the socket and the links of the qrexec daemon that a guest had: it may have been
+    /// killed before it had removed all of them itself.
+    pub(super) fn clear_sockets(&self, domain: &Domain, guest: DomId) {
+        let dir = self.layout.qrexec_dir();
+        let names = [
+            format!("qrexec.uuid:{}", domain.uuid),
+            format!("qrexec.{}", domain.name),
+            format!("qrexec.{guest}"),
+        ];
+        for name in names {
+            // Usually it is gone.
+            let _ = std::fs::remove_file(dir.join(name));
+        }
+    }
+
     fn launch(&self, domain: &Domain, what: &str, arguments: Vec<String>) -> Launch {
         let root = self.layout.root().to_string_lossy().into_owned();
         let mut environment = self.host.child_environment();

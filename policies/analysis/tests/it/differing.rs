@@ -40,8 +40,8 @@ fn a_change_of_one_rule_changes_its_calls_and_the_list_of_ask() {
     insta::assert_snapshot!(differ(old, new), @r"
     s+* s+x: work -> vault: deny => allow
     s+*: work -> @default, @dispvm, disp-base, disp-net, disp1, far and 7 more: ask @dispvm:disp-base, @dispvm:disp-net, disp-base, disp-net, disp1, far and 4 more => ask @dispvm:disp-base, @dispvm:disp-net, disp-base, disp-net, disp1, far and 5 more
-    s+x: disp-base, disp-net, disp1, far, hidden, personal and 4 more -> dom0: allow, as root => allow
     s+x: work -> @default, @dispvm, disp-base, disp-net, disp1, far and 7 more: ask @dispvm:disp-base, @dispvm:disp-net, disp-base, disp-net, disp1, dom0 and 5 more => ask @dispvm:disp-base, @dispvm:disp-net, disp-base, disp-net, disp1, dom0 and 6 more
+    s+x: disp-base, disp-net, disp1, far, hidden, personal and 4 more -> dom0: allow, as root => allow
     ");
 }
 
