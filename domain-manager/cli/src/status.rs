@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
 use bulkhead_admin::Status;
-use policyd::{Directory, load_policy};
+use policyd::load_live;
 use serde::Serialize;
 
 use crate::client::Client;
@@ -79,8 +79,15 @@ fn look(client: &Client) -> Everything {
             None
         }
     };
-    let (policy, policy_valid) = match load_policy(&Directory::of(client.layout())) {
-        Ok(policy) => (format!("valid; rules: {}", policy.rules().len()), true),
+    let (policy, policy_valid) = match load_live(client.layout()) {
+        Ok(live) => {
+            let generation = live
+                .generation
+                .map(|number| format!("; generation: {number}"));
+            let rules = live.policy.rules().len();
+            let generation = generation.unwrap_or_default();
+            (format!("valid; rules: {rules}{generation}"), true)
+        }
         Err(rejected) => {
             problems.push("the policy has errors; `bulkhead policy check` shows them".to_owned());
             (

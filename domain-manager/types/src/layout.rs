@@ -47,6 +47,21 @@ impl Layout {
         ]
     }
 
+    /// The public keys of those who sign for policy files: `/etc/bulkhead/policy-keys`.
+    pub fn policy_keys(&self) -> PathBuf {
+        self.configuration().join("policy-keys")
+    }
+
+    /// Whole sets of policy files, one of them live: `/var/lib/bulkhead/policy`.
+    pub fn policy_generations(&self) -> PathBuf {
+        self.state().join("policy")
+    }
+
+    /// Where policy files of the older form lie: `/etc/qubes-rpc/policy`.
+    pub fn old_policy_dir(&self) -> PathBuf {
+        self.root.join("etc/qubes-rpc/policy")
+    }
+
     /// Lasting state: `/var/lib/bulkhead`.
     pub fn state(&self) -> PathBuf {
         self.root.join("var/lib/bulkhead")

@@ -38,6 +38,7 @@ mod decide;
 mod flood;
 mod grants;
 mod grants_file;
+mod live;
 mod load;
 mod prompts;
 mod quota;
@@ -56,6 +57,7 @@ pub mod wire;
 
 pub use decide::{Decision, decide};
 pub use grants::{GrantRequest, GrantState, LONGEST as LONGEST_GRANT, NotGranted};
+pub use live::{Live, load_live};
 pub use load::{Directory, load_files, load_policy, load_policy_beside};
 pub use quota::{QUESTIONS, Quota, QuotaReached, Usage};
 pub use render::render;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use bulkhead_policy::{Policy, Rejected, SourceMap};
+use bulkhead_policy::{Rejected, SourceMap};
 use bulkhead_types::Layout;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
@@ -23,7 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::load::{Directory, load_policy};
+use crate::live::{self, Live, load_live};
 use crate::settings::Settings;
 use crate::state::Shared;
 
@@ -61,21 +61,25 @@ pub(crate) async fn keep_loaded(
     again: &Again,
     first: tokio::sync::oneshot::Sender<()>,
 ) -> io::Result<()> {
-    let directories = Directory::of(layout);
     let mut first = Some(first);
-    let mut wanted: BTreeSet<PathBuf> = directories.iter().map(|d| d.path.clone()).collect();
+    let own = live::places(layout);
+    let mut wanted: BTreeSet<PathBuf> = own.iter().cloned().collect();
     loop {
         // Watched before it is read, so that no change falls in between.
         let watch = Watch::new(&wanted)?;
         let round = again.begin();
-        let outcome = load(directories.clone()).await?;
-        let needed = places(&directories, sources(&outcome));
+        let outcome = load(layout.clone()).await?;
+        let needed = places(&own, sources(&outcome));
         if !needed.is_subset(&wanted) {
             wanted.extend(needed);
             continue;
         }
         wanted = needed;
         state.borrow_mut().set(Settings::load(layout));
+        if let Ok(live) = &outcome {
+            state.borrow_mut().generation = live.generation;
+        }
+        let outcome = outcome.map(|live| live.policy);
         state.borrow_mut().loaded(outcome, SystemTime::now());
         if let Some(first) = first.take() {
             let _ = first.send(());
@@ -128,26 +132,25 @@ impl Again {
 }
 
 /// Reads the policy on a thread of its own: meanwhile calls go on being decided.
-async fn load(directories: Vec<Directory>) -> io::Result<Result<Policy, Box<Rejected>>> {
-    let load = move || load_policy(&directories).map_err(Box::new);
+async fn load(layout: Layout) -> io::Result<Result<Live, Box<Rejected>>> {
+    let load = move || load_live(&layout).map_err(Box::new);
     tokio::task::spawn_blocking(load)
         .await
         .map_err(io::Error::other)
 }
 
-fn sources(outcome: &Result<Policy, Box<Rejected>>) -> &SourceMap {
+fn sources(outcome: &Result<Live, Box<Rejected>>) -> &SourceMap {
     match outcome {
-        Ok(policy) => policy.sources(),
+        Ok(live) => live.policy.sources(),
         Err(rejected) => &rejected.sources,
     }
 }
 
 /// The directories that hold, or should hold, what the policy is made of.
-fn places(directories: &[Directory], sources: &SourceMap) -> BTreeSet<PathBuf> {
-    let own = directories.iter().map(|directory| directory.path.clone());
+fn places(own: &[PathBuf], sources: &SourceMap) -> BTreeSet<PathBuf> {
     let files = sources.files().map(|file| PathBuf::from(&*file.name));
     let included = files.filter_map(|file| file.parent().map(Path::to_owned));
-    own.chain(included).collect()
+    own.iter().cloned().chain(included).collect()
 }
 
 impl Watch {

@@ -23,6 +23,16 @@ pub enum PolicyCommand {
     Matrix(MatrixOf),
     /// Draw who may call what of whom
     Graph(GraphOf),
+    /// Make the working copy the live policy, whole, as a new generation
+    Apply(Apply),
+    /// List the generations
+    Log(Log),
+    /// Make an older generation live again
+    Rollback(Rollback),
+    /// Say which generation is live, and what the working copy changes
+    Status(Log),
+    /// Make a key to sign generations with
+    NewKey(NewKey),
     #[command(flatten)]
     Live(super::live::LiveCommand),
 }
@@ -177,11 +187,11 @@ not met.";
 #[derive(Debug, Args)]
 #[command(after_long_help = DIFF_HELP)]
 pub struct Diff {
-    /// A policy: a directory, several with colons between them (highest priority first), or a
-    /// file alone
+    /// A policy: a directory, several with colons between them (highest priority first), a
+    /// file alone, `@NUMBER` for a generation, or `@live`
     #[arg(value_name = "A")]
     pub old: String,
-    /// Another one; without it, the system's own
+    /// Another one; without it, the working copy in the policy directories
     #[arg(value_name = "B")]
     pub new: Option<String>,
     /// The directory that `!compat-4.0` reads, for both
@@ -281,4 +291,48 @@ pub struct GraphOf {
     /// What to draw it in
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = APPLY_HELP)]
+pub struct Apply {
+    /// A policy directory instead of the system's working copy
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Why, for the log
+    #[arg(long, short)]
+    pub message: String,
+    /// A private key to sign with; several for several owners
+    #[arg(long = "sign", value_name = "KEY")]
+    pub keys: Vec<PathBuf>,
+    /// Do all but make it live
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const APPLY_HELP: &str = "\
+The policy has to be without errors, and every expectation in its `*.test` files has to be met. Once a
+generation was applied, changes in the policy directory change nothing until they are applied.
+
+Where /etc/bulkhead/policy-keys holds public keys (NAME.pub), each file has to be signed for by a key
+that owns it, now or in an earlier generation that holds it unchanged; and nothing else is live.";
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Its number; without it, the one before the live one
+    pub number: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// The file for the private key, which nobody else may read. What is printed belongs into
+    /// /etc/bulkhead/policy-keys/NAME.pub
+    pub file: PathBuf,
 }

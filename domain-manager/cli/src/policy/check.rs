@@ -24,7 +24,7 @@ struct Checked {
 pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> {
     let json = json || asked.format == Format::Json;
     let read = match asked.files.is_empty() {
-        true => source::read(client, &asked.policy),
+        true => source::working(client, &asked.policy),
         false => source::alone(&asked.files, asked.policy.old.as_deref()),
     };
     let policy = match read {

@@ -63,9 +63,9 @@ impl KindText {
 
 pub fn diff(client: &Client, asked: &Diff, json: bool) -> Result<u8, Failure> {
     let older = asked.old_policy.as_deref();
-    let old = source::named(&asked.old, older)?;
+    let old = source::named(client, &asked.old, older)?;
     let new = match &asked.new {
-        Some(new) => source::named(new, older)?,
+        Some(new) => source::named(client, new, older)?,
         None => source::own(client, older)?,
     };
     let system = source::system(client, &asked.system)?;

@@ -11,6 +11,7 @@ mod diagnostics;
 mod diff;
 mod explain;
 mod fmt;
+mod generation;
 mod graph;
 mod live;
 mod source;
@@ -33,6 +34,11 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::WhoCan(asked) => who::show(client, asked, json),
         PolicyCommand::Matrix(asked) => who::matrix(client, asked, json),
         PolicyCommand::Graph(asked) => graph::graph(client, asked, json),
+        PolicyCommand::Apply(asked) => generation::apply(client, asked),
+        PolicyCommand::Log(asked) => generation::log(client, asked, json),
+        PolicyCommand::Rollback(asked) => generation::rollback(client, asked),
+        PolicyCommand::Status(asked) => generation::status(client, asked, json),
+        PolicyCommand::NewKey(asked) => generation::new_key(asked),
         PolicyCommand::Live(asked) => live::run(client, asked, json),
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use bulkhead_policy::{FileKind, Policy, Rejected, System};
 use bulkhead_types::DomainName;
 use policy_analysis::Networks;
-use policyd::{Directory, load_files, load_policy, load_policy_beside, render};
+use policy_generations::Store;
+use policyd::{Directory, load_files, load_live, load_policy, load_policy_beside, render};
 
 use super::arguments::{PolicyFrom, SystemFrom};
 use crate::client::Client;
@@ -20,8 +21,18 @@ pub fn directories(client: &Client, from: &PolicyFrom) -> Vec<Directory> {
     }
 }
 
-/// Reads the policy, or says all that is wrong with it.
+/// Reads the policy, or says all that is wrong with it. Without a word on which, it is the one
+/// that is live.
 pub fn read(client: &Client, from: &PolicyFrom) -> Result<Policy, Box<Rejected>> {
+    if from.directories.is_empty() && from.old.is_none() {
+        let live = load_live(client.layout()).map_err(Box::new)?;
+        return Ok(live.policy);
+    }
+    load(&directories(client, from), from.old.as_deref())
+}
+
+/// As [`read`]; but without a word on which, it is the one that is being worked on.
+pub fn working(client: &Client, from: &PolicyFrom) -> Result<Policy, Box<Rejected>> {
     load(&directories(client, from), from.old.as_deref())
 }
 
@@ -44,17 +55,38 @@ pub fn own(client: &Client, old: Option<&Path>) -> Result<Policy, Failure> {
     own.map_err(|rejected| invalid(&rejected))
 }
 
-/// The policy that a word names: a file alone, or directories with colons between them.
-pub fn named(name: &str, old: Option<&Path>) -> Result<Policy, Failure> {
-    let path = Path::new(name);
-    let read = match path.is_file() {
+/// The policy that a word names: `@NUMBER` for a generation, `@live` for the live one, a file
+/// alone, or directories with colons between them.
+pub fn named(client: &Client, name: &str, old: Option<&Path>) -> Result<Policy, Failure> {
+    let older = client.layout().old_policy_dir();
+    let read = match (name.strip_prefix('@'), Path::new(name)) {
+        (Some("live"), _) => load_live(client.layout())
+            .map(|live| live.policy)
+            .map_err(Box::new),
+        (Some(number), _) => {
+            let number = number.parse().map_err(|_| {
+                Failure::new(format!("`{name}` is no generation")).hint("write `@7`, or `@live`")
+            })?;
+            let store = Store::at(client.layout().policy_generations());
+            store.verified(number).map_err(|error| {
+                Failure::new(format!("generation {number} cannot be read")).because(&error)
+            })?;
+            let files = Directory::required(store.files_of(number));
+            load(&[files], Some(old.unwrap_or(&older)))
+        }
+        (None, path) => of_path(name, path, old),
+    };
+    read.map_err(|rejected| invalid(&rejected))
+}
+
+fn of_path(name: &str, path: &Path, old: Option<&Path>) -> Result<Policy, Box<Rejected>> {
+    match path.is_file() {
         true => alone(&[path.to_owned()], old),
         false => {
             let directories: Vec<_> = name.split(':').map(Directory::required).collect();
             load(&directories, old)
         }
-    };
-    read.map_err(|rejected| invalid(&rejected))
+    }
 }
 
 /// Files that make up a policy by themselves, in the order of their names.
@@ -64,6 +96,19 @@ pub fn alone(files: &[PathBuf], old: Option<&Path>) -> Result<Policy, Box<Reject
 
 /// The policy files in directories.
 pub fn policy_files(directories: &[Directory]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = files_ending(directories, "policy")?;
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    files.retain(|path| FileKind::of(&name(path)) == FileKind::Policy);
+    Ok(files)
+}
+
+/// The files with an ending in policy directories, by name.
+pub fn files_ending(directories: &[Directory], ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for directory in directories {
         let entries = match std::fs::read_dir(&directory.path) {
@@ -74,10 +119,8 @@ pub fn policy_files(directories: &[Directory]) -> Result<Vec<PathBuf>, Failure> 
                 return Err(Failure::new(what).because(&error));
             }
         };
-        let of_policy =
-            |name: &std::ffi::OsStr| FileKind::of(&name.to_string_lossy()) == FileKind::Policy;
-        let entries = entries.flatten().filter(|e| of_policy(&e.file_name()));
-        files.extend(entries.map(|entry| entry.path()));
+        let paths = entries.flatten().map(|entry| entry.path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|e| e == ending)));
     }
     files.sort();
     Ok(files)

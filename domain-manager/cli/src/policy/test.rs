@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{Diagnostic, Expectations, Policy, SourceMap, System};
-use policyd::{Directory, render};
+use policyd::render;
 use serde::Serialize;
 
 use super::arguments::{Format, Test};
@@ -29,13 +29,14 @@ struct FileTested {
 }
 
 pub fn test(client: &Client, asked: &Test, json: bool) -> Result<u8, Failure> {
-    let policy = source::policy(client, &asked.policy)?;
+    let policy = source::working(client, &asked.policy);
+    let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
     let system = match &asked.system.system {
         Some(_) => source::system(client, &asked.system)?,
         None => System::default(),
     };
     let files = match asked.files.is_empty() {
-        true => beside(&source::directories(client, &asked.policy))?,
+        true => source::files_ending(&source::directories(client, &asked.policy), "test")?,
         false => asked.files.clone(),
     };
     let mut tested = Tested {
@@ -74,7 +75,7 @@ pub fn test(client: &Client, asked: &Test, json: bool) -> Result<u8, Failure> {
 
 /// How many expectations a file holds, which of them fail, and the text they stand in. A file
 /// that makes no sense fails as a whole.
-fn run(
+pub fn run(
     file: &Path,
     policy: &Policy,
     system: &System,
@@ -89,23 +90,4 @@ fn run(
         }
         Err(rejected) => (0, rejected.diagnostics, rejected.sources),
     })
-}
-
-/// The `*.test` files in policy directories, by name.
-fn beside(directories: &[Directory]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for directory in directories {
-        let entries = match std::fs::read_dir(&directory.path) {
-            Ok(entries) => entries,
-            Err(_) if directory.optional => continue,
-            Err(error) => {
-                let what = format!("cannot read {}", directory.path.display());
-                return Err(Failure::new(what).because(&error));
-            }
-        };
-        let paths = entries.flatten().map(|entry| entry.path());
-        files.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "test")));
-    }
-    files.sort();
-    Ok(files)
 }

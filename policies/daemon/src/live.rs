@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Which files are the live policy: those of the configuration, or, once a generation was
+//! applied, those of the generation.
+//!
+//! Where public keys are configured, nothing that is not signed for is live: neither the files of
+//! the configuration, nor run-time replacements, nor anything that lies elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use bulkhead_policy::{Diagnostic, Policy, Rejected, SourceMap};
+use bulkhead_types::Layout;
+use policy_generations::{Keys, Store, StoreError, live_files};
+
+use crate::load::{Directory, load_policy_beside};
+
+/// The policy that decides.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The policy.
+    pub policy: Policy,
+    /// The generation it is; `None` while it is what lies in the configuration.
+    pub generation: Option<u64>,
+}
+
+/// Reads the live policy.
+///
+/// # Errors
+///
+/// As [`load_policy`](crate::load_policy); also when the live generation was altered, or is not
+/// signed for.
+pub fn load_live(layout: &Layout) -> Result<Live, Rejected> {
+    let keys = Keys::read(&layout.policy_keys()).map_err(|error| rejected(&error))?;
+    let store = Store::at(layout.policy_generations());
+    let live = live_files(&store, &keys).map_err(|error| rejected(&error))?;
+    let old = layout.old_policy_dir();
+    let Some((number, files)) = live else {
+        if keys.is_empty() {
+            let policy = load_policy_beside(&Directory::of(layout), Some(&old))?;
+            return Ok(Live {
+                policy,
+                generation: None,
+            });
+        }
+        let message = "keys are configured, and no generation of the policy is signed";
+        return Err(global(
+            Diagnostic::global(message).help("`bulkhead policy apply --sign KEY`"),
+        ));
+    };
+    let [runtime, _] = layout.policy_dirs();
+    let mut directories = vec![Directory::required(&files)];
+    if keys.is_empty() {
+        directories.insert(0, Directory::optional(runtime));
+    }
+    let policy = load_policy_beside(&directories, Some(&old))?;
+    let is_outside = |name: &str| !Path::new(name).starts_with(&files);
+    let mut names = policy.sources().files().map(|file| file.name.clone());
+    let outside = names.find(|name| is_outside(name));
+    drop(names);
+    if let Some(name) = outside.filter(|_| !keys.is_empty()) {
+        let message = format!("the policy includes `{name}`, which nobody can sign for");
+        let help = "move it into the policy directory";
+        return Err(global(Diagnostic::global(message).help(help)));
+    }
+    Ok(Live {
+        policy,
+        generation: Some(number),
+    })
+}
+
+/// Where a change may change what is live.
+pub(crate) fn places(layout: &Layout) -> Vec<PathBuf> {
+    let [runtime, configuration] = layout.policy_dirs();
+    // Of a directory that is watched, the one above is as well: there the link is replaced.
+    let current = Store::at(layout.policy_generations()).current();
+    vec![runtime, configuration, current, layout.policy_keys()]
+}
+
+fn rejected(error: &(dyn std::error::Error + 'static)) -> Rejected {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    let message = format!(
+        "the live generation cannot be used: {error}{}",
+        cause.unwrap_or_default()
+    );
+    let diagnostic = Diagnostic::global(message);
+    global(match error.downcast_ref::<StoreError>() {
+        Some(StoreError::Unsigned(_)) => diagnostic.help("apply it with their owners' keys"),
+        _ => diagnostic.help("`bulkhead policy log` lists the others; `bulkhead policy rollback`"),
+    })
+}
+
+fn global(diagnostic: Diagnostic) -> Rejected {
+    Rejected {
+        diagnostics: vec![diagnostic],
+        sources: SourceMap::default(),
+    }
+}
