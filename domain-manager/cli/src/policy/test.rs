@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy test`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bulkhead_policy::{Diagnostic, Expectations, Policy, SourceMap, System};
 use policyd::render;
