@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use bulkhead_admin::Status;
 use bulkhead_files::command_word;
@@ -19,10 +20,14 @@ use crate::failure::Failure;
 /// Added to a signal's number for the exit code, as shells do.
 const SIGNAL_BASE: i32 = 128;
 
+/// How often, and how long after each time, a running domain's socket is looked for.
+const SOCKET_TRIES: u32 = 50;
+const SOCKET_PAUSE: Duration = Duration::from_millis(40);
+
 pub fn run(client: &Client, run: &Run) -> Result<u8, Failure> {
     let status = client.status()?;
     client.warn(&status);
-    client.domain("admin.vm.Start", &run.domain, b"")?;
+    start(client, &run.domain)?;
     let mut command = vm_exec(
         client,
         &status,
@@ -33,6 +38,22 @@ pub fn run(client: &Client, run: &Run) -> Result<u8, Failure> {
     );
     let error = command.exec();
     Err(no_client(&command, &error))
+}
+
+/// Starts a domain, and waits for its qrexec daemon.
+fn start(client: &Client, domain: &DomainName) -> Result<(), Failure> {
+    let folder = client.layout().qrexec_dir();
+    let socket = folder.join(format!("qrexec.{domain}"));
+    for _ in 0..SOCKET_TRIES {
+        client.domain("admin.vm.Start", domain, b"")?;
+        // A guest that has died a moment ago still counts as running, and its daemon is gone.
+        if socket.exists() || !folder.exists() {
+            break;
+        }
+        std::thread::sleep(SOCKET_PAUSE);
+    }
+    // Without it the qrexec client says what is missing.
+    Ok(())
 }
 
 pub fn disposable(client: &Client, asked: &Disposable) -> Result<u8, Failure> {

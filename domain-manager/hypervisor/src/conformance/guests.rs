@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The guests that the cases make, and what is asked of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, DomainName, Port};
 
@@ -58,6 +58,22 @@ pub(super) fn ensure_state(
 pub(super) fn ensure_gone(hypervisor: &Hypervisor, name: &DomainName) -> Result<(), Failure> {
     let guest = find(hypervisor, name)?;
     ensure(guest.is_none(), || format!("still listed: {guest:?}"))
+}
+
+/// The last three lines of a guest's console, once there are any: an agent may be reached before
+/// the first line of it or of anybody else has come through.
+pub(super) fn first_words(hypervisor: &Hypervisor, name: &DomainName) -> Result<String, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let console = hypervisor.console_tail(name, 3);
+        if !console.is_empty() {
+            return Ok(console);
+        }
+        ensure(Instant::now() < deadline, || {
+            "nothing was written to the console".into()
+        })?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Takes the next report of an end and checks whose it is.
