@@ -77,11 +77,12 @@ fn gui_daemon(dom0: &Dom0<'_>) -> anyhow::Result<()> {
         before.trim()
     ))?;
     dom0.succeed(framed)?;
-    // Closing goes to the terminals themselves, so the guest is heard as well.
+    // Closing goes to the terminals themselves, so the guest is heard as well. One that is listed
+    // may be gone by now.
     dom0.succeed(
         "until desktop-probe gone work 3; do \
            for id in $(desktop-probe windows | tr '{' '\\n' | grep '\"domain\":\"work\"' | \
-             sed 's/.*\"id\":\\([0-9]*\\).*/\\1/'); do desktop-probe close $id; done; \
+             sed 's/.*\"id\":\\([0-9]*\\).*/\\1/'); do desktop-probe close $id || true; done; \
          done",
     )?;
     let ended = dom0.end(&terminal)?;
