@@ -18,9 +18,7 @@ const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub(super) enum NoAnswer {
     /// Nobody listens.
-    #[error(
-        "the rule asks the user, and nobody can be asked: no prompt runs in dom0's session (start `bulkhead-prompt`)"
-    )]
+    #[error("the rule asks the user, and nobody can be asked: no prompt runs in dom0's session")]
     NoAgent,
     /// The connection broke.
     #[error("the rule asks the user, and the prompt cannot be reached: {0}")]

@@ -101,7 +101,7 @@ fn without_a_prompt_the_call_is_refused_and_says_so() {
     let machine = machine();
     insta::assert_snapshot!(machine.without_root(&read(copy(&machine))), @r"
     result=deny
-    reason=the rule asks the user, and nobody can be asked: no prompt runs in dom0's session (start `bulkhead-prompt`)
+    reason=the rule asks the user, and nobody can be asked: no prompt runs in dom0's session
     rule=ROOT/etc/bulkhead/policy.d/30-user.policy:2
     ");
     // One that has died without clearing up is none either.
