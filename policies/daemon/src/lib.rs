@@ -47,6 +47,7 @@ mod render;
 pub mod report;
 mod serve;
 mod settings;
+mod signed;
 mod socket;
 mod state;
 mod status;

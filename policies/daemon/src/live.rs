@@ -5,13 +5,14 @@
 //! Where public keys are configured, nothing that is not signed for is live: neither the files of
 //! the configuration, nor run-time replacements, nor anything that lies elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bulkhead_policy::{Diagnostic, Policy, Rejected, SourceMap};
 use bulkhead_types::Layout;
 use policy_generations::{Keys, Store, StoreError, live_files};
 
 use crate::load::{Directory, load_policy_beside};
+use crate::signed::load_signed;
 
 /// The policy that decides.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub fn load_live(layout: &Layout) -> Result<Live, Rejected> {
     let store = Store::at(layout.policy_generations());
     let live = live_files(&store, &keys).map_err(|error| rejected(&error))?;
     let old = layout.old_policy_dir();
-    let Some((number, files)) = live else {
+    let Some(live) = live else {
         if keys.is_empty() {
             let policy = load_policy_beside(&Directory::of(layout), Some(&old))?;
             return Ok(Live {
@@ -46,24 +47,19 @@ pub fn load_live(layout: &Layout) -> Result<Live, Rejected> {
             Diagnostic::global(message).help("`bulkhead policy apply --sign KEY`"),
         ));
     };
-    let [runtime, _] = layout.policy_dirs();
-    let mut directories = vec![Directory::required(&files)];
-    if keys.is_empty() {
-        directories.insert(0, Directory::optional(runtime));
-    }
-    let policy = load_policy_beside(&directories, Some(&old))?;
-    let is_outside = |name: &str| !Path::new(name).starts_with(&files);
-    let mut names = policy.sources().files().map(|file| file.name.clone());
-    let outside = names.find(|name| is_outside(name));
-    drop(names);
-    if let Some(name) = outside.filter(|_| !keys.is_empty()) {
-        let message = format!("the policy includes `{name}`, which nobody can sign for");
-        let help = "move it into the policy directory";
-        return Err(global(Diagnostic::global(message).help(help)));
-    }
+    let policy = if keys.is_empty() {
+        let [runtime, _] = layout.policy_dirs();
+        let directories = [
+            Directory::optional(runtime),
+            Directory::required(&live.directory),
+        ];
+        load_policy_beside(&directories, Some(&old))
+    } else {
+        load_signed(&live)
+    };
     Ok(Live {
-        policy,
-        generation: Some(number),
+        policy: policy?,
+        generation: Some(live.number),
     })
 }
 

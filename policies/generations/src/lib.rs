@@ -33,4 +33,4 @@ mod store;
 
 pub use keys::{Key, KeyError, Keys, SigningKey};
 pub use manifest::{About, Files, Manifest, Signature, sha256_hex};
-pub use store::{Generation, Store, StoreError, Unsigned, live_files, read_files};
+pub use store::{Generation, LiveFiles, Store, StoreError, Unsigned, live_files, read_files};

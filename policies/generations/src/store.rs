@@ -352,19 +352,35 @@ impl Store {
     }
 }
 
+/// The live generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFiles {
+    /// Its number.
+    pub number: u64,
+    /// The directory of its files.
+    pub directory: PathBuf,
+    /// The files as they were verified. What is read from the directory later may be something
+    /// else by then.
+    pub files: Files,
+}
+
 /// The files of the live generation, if there is one: verified, and signed for where keys are
-/// configured. The path is that of its directory.
+/// configured.
 ///
 /// # Errors
 ///
 /// There is one and it cannot be used.
-pub fn live_files(store: &Store, keys: &Keys) -> Result<Option<(u64, PathBuf)>, StoreError> {
+pub fn live_files(store: &Store, keys: &Keys) -> Result<Option<LiveFiles>, StoreError> {
     let Some(number) = store.live()? else {
         return Ok(None);
     };
-    let (generation, _) = store.verified(number)?;
+    let (generation, files) = store.verified(number)?;
     store.signed(keys, &generation.manifest, &generation.signatures)?;
-    Ok(Some((number, store.files_of(number))))
+    Ok(Some(LiveFiles {
+        number,
+        directory: store.files_of(number),
+        files,
+    }))
 }
 
 /// Reads a directory of policy files with what is below it. Hidden files are passed over.

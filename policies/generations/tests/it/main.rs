@@ -177,7 +177,7 @@ fn owners_sign_for_their_files_and_for_no_others() {
     try_with(&files, &[&alice]).unwrap();
     files.insert("90-default.policy".to_owned(), b"* * * * allow\n".to_vec());
     assert!(unsigned(try_with(&files, &[&alice])).contains("90-default.policy"));
-    assert_eq!(live_files(&store, &keys).unwrap().unwrap().0, 2);
+    assert_eq!(live_files(&store, &keys).unwrap().unwrap().number, 2);
     // Whoever alters a signed set has altered a file.
     fs::write(store.files_of(2).join("30-user.policy"), "* * * * allow\n").unwrap();
     assert!(live_files(&store, &keys).is_err());
