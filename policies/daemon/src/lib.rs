@@ -59,7 +59,7 @@ pub mod wire;
 pub use decide::{Decision, decide};
 pub use grants::{GrantRequest, GrantState, LONGEST as LONGEST_GRANT, NotGranted};
 pub use live::{Live, load_live};
-pub use load::{Directory, load_files, load_policy, load_policy_beside};
+pub use load::{Directory, Disk, bad_name, load_files, load_policy, load_policy_beside, parse};
 pub use quota::{QUESTIONS, Quota, QuotaReached, Usage};
 pub use render::render;
 pub use serve::{ServeError, run};

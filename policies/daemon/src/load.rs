@@ -94,13 +94,7 @@ pub fn load_policy_beside(
                 FileKind::Policy => {
                     chosen.entry(name).or_insert(&directory.path);
                 }
-                FileKind::BadName => {
-                    let path = directory.path.join(&name);
-                    let message = format!("`{}` is badly named", path.display());
-                    problems.push(Diagnostic::global(message).help(
-                        "name it with `0-9`, `a-z`, `_`, `.` and `-`, or without `.policy` to disable it",
-                    ));
-                }
+                FileKind::BadName => problems.push(bad_name(&directory.path.join(&name))),
             }
         }
     }
@@ -119,16 +113,27 @@ pub fn load_policy_beside(
             }
         }
     }
-    finish(&files, old, problems)
+    parse(&files, &Disk::new(old), problems)
+}
+
+/// What is said of a file that is meant as a policy, but has a name that may not be.
+pub fn bad_name(path: &Path) -> Diagnostic {
+    let message = format!("`{}` is badly named", path.display());
+    Diagnostic::global(message)
+        .help("name it with `0-9`, `a-z`, `_`, `.` and `-`, or without `.policy` to disable it")
 }
 
 /// Parses what was read; what could not be read counts as an error of the policy.
-fn finish(
+///
+/// # Errors
+///
+/// As [`load_policy`].
+pub fn parse(
     files: &[PolicyFile],
-    old: Option<&Path>,
+    includes: &dyn Includes,
     mut problems: Vec<Diagnostic>,
 ) -> Result<Policy, Rejected> {
-    let loaded = Policy::load(files, &Disk { old });
+    let loaded = Policy::load(files, includes);
     if problems.is_empty() {
         return loaded;
     }
@@ -171,7 +176,7 @@ pub fn load_files(paths: &[PathBuf], old: Option<&Path>) -> Result<Policy, Rejec
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    finish(&files, old, problems)
+    parse(&files, &Disk::new(old), problems)
 }
 
 /// Where older files lie: for `…/etc/qubes/policy.d`, as for `…/etc/bulkhead/policy.d`, in
@@ -182,8 +187,16 @@ fn old_directory(directories: &[Directory]) -> Option<PathBuf> {
 }
 
 /// Includes from the disk.
-struct Disk<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Disk<'a> {
     old: Option<&'a Path>,
+}
+
+impl<'a> Disk<'a> {
+    /// With the directory that `!compat-4.0` reads older files from.
+    pub fn new(old: Option<&'a Path>) -> Self {
+        Self { old }
+    }
 }
 
 impl Includes for Disk<'_> {

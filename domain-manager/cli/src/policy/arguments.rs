@@ -23,6 +23,8 @@ pub enum PolicyCommand {
     Matrix(MatrixOf),
     /// Draw who may call what of whom
     Graph(GraphOf),
+    #[command(flatten)]
+    Change(super::change::ChangeCommand),
     /// Make the working copy the live policy, whole, as a new generation
     Apply(Apply),
     /// List the generations

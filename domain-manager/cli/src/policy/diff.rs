@@ -117,7 +117,7 @@ fn in_json<'d>(change: &'d Change<'_>, old: &Policy, new: &Policy) -> ChangeText
     }
 }
 
-fn told(difference: &Difference<'_>, old: &Policy, new: &Policy) -> String {
+pub fn told(difference: &Difference<'_>, old: &Policy, new: &Policy) -> String {
     let compared = difference.compared;
     if difference.changes.is_empty() {
         return format!("No decision changes, of {compared}.\n");

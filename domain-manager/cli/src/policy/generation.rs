@@ -2,19 +2,22 @@
 //! `bulkhead policy apply`, `log`, `rollback`, `status` and `new-key`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bulkhead_policy::System;
+use bulkhead_policy::Policy;
+use policy_administration::{self as administration, Activated, NotActivated, Set};
 use policy_generations::{
-    About, Files, Generation, Keys, Manifest, SigningKey, Store, live_files, read_files, sha256_hex,
+    About, Files, Generation, Keys, SigningKey, Store, StoreError, live_files, read_files,
 };
 use policy_ledger::rfc3339;
-use policyd::{Directory, load_policy_beside, render};
+use policyd::control::Request;
+use policyd::render;
 use serde::Serialize;
 
 use super::arguments::{Apply, Format, Log, NewKey, Rollback};
-use super::{source, test};
+use super::live::control;
+use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -23,7 +26,7 @@ fn store(client: &Client) -> Store {
     Store::at(client.layout().policy_generations())
 }
 
-fn keys(client: &Client) -> Result<Keys, Failure> {
+fn owners(client: &Client) -> Result<Keys, Failure> {
     let keys = Keys::read(&client.layout().policy_keys());
     keys.map_err(|error| Failure::new("the owners' keys cannot be read").because(&error))
 }
@@ -32,58 +35,83 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new("the policy stays as it was").because(error)
 }
 
+/// The policy that a set amounts to, if it may go live: without an error, and with every
+/// expectation met.
+pub fn checked(set: &Set) -> Result<Policy, Failure> {
+    let policy = set.policy();
+    let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
+    let unmet = set.unmet(&policy);
+    if unmet.is_empty() {
+        return Ok(policy);
+    }
+    let shown = unmet
+        .iter()
+        .map(|unmet| format!("\n{}\n", render(&unmet.failures, &unmet.sources, false)));
+    Err(Failure::new(format!(
+        "the policy does not meet its expectations\n{}",
+        shown.collect::<String>()
+    ))
+    .hint("what was live still is; change the policy or its tests"))
+}
+
+/// Makes a checked set live; `only_try` does all but that.
+pub fn activate(
+    client: &Client,
+    set: &Set,
+    message: &str,
+    keys: &[PathBuf],
+    only_try: bool,
+) -> Result<Activated, Failure> {
+    let owners = owners(client)?;
+    let about = About {
+        author: author(),
+        time: rfc3339(SystemTime::now()),
+        message: message.to_owned(),
+    };
+    let keys: Result<Vec<_>, _> = keys.iter().map(|path| SigningKey::load(path)).collect();
+    let keys = keys.map_err(|error| failed(&error))?;
+    let activated = administration::activate(&store(client), &owners, set, about, &keys, only_try);
+    let activated = activated.map_err(|error| match &error {
+        NotActivated::Store(StoreError::Unsigned(_)) => {
+            failed(&error).hint("sign with the keys of their owners: `--sign KEY`")
+        }
+        _ => failed(&error),
+    })?;
+    if !only_try {
+        read_again(client);
+    }
+    Ok(activated)
+}
+
+/// What is said of a generation that went live.
+pub fn told(live: &Activated, policy: &Policy) -> String {
+    let rules = policy.rules().len();
+    let Activated { number, sha256 } = live;
+    format!("Generation {number} is live; rules: {rules}, SHA-256: {sha256}.\n")
+}
+
+/// Has the policy daemon read what is live now, if it runs; it reads it by itself soon.
+pub fn read_again(client: &Client) {
+    let _ = control::ask(client, &Request::Reload);
+}
+
+/// Whether the live policy is a generation, or has to be one.
+pub fn in_use(client: &Client) -> Result<bool, Failure> {
+    let live = store(client).live().map_err(|error| failed(&error))?;
+    Ok(live.is_some() || !owners(client)?.is_empty())
+}
+
 pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     let [_, own] = client.layout().policy_dirs();
     let directory = asked.directory.as_deref().unwrap_or(&own);
     let old = client.layout().old_policy_dir();
-    let policy = load_policy_beside(&[Directory::required(directory)], Some(&old));
-    let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
-    let mut failures = String::new();
-    for file in source::files_ending(&[Directory::required(directory)], "test")? {
-        let (_, failed, sources) = test::run(&file, &policy, &System::default())?;
-        if !failed.is_empty() {
-            failures.push_str(&format!("\n{}\n", render(&failed, &sources, false)));
-        }
-    }
-    if !failures.is_empty() {
-        return Err(Failure::new(format!(
-            "the policy does not meet its expectations\n{failures}"
-        ))
-        .hint("what was live still is; change the policy or its tests"));
-    }
-    let (store, keys) = (store(client), keys(client)?);
-    let files = read_files(directory).map_err(|error| failed(&error))?;
-    let (number, parent) = store.next().map_err(|error| failed(&error))?;
-    let about = About {
-        author: author(),
-        time: rfc3339(SystemTime::now()),
-        message: asked.message.clone(),
-    };
-    let manifest = Manifest::new(number, about, parent, &files);
-    let bytes = manifest.to_bytes();
-    let mut signatures = Vec::new();
-    for path in &asked.keys {
-        signatures.push(
-            SigningKey::load(path)
-                .map_err(|error| failed(&error))?
-                .sign(&bytes),
-        );
-    }
-    let unsigned = |error: &dyn std::error::Error| {
-        failed(error).hint("sign with the keys of their owners: `--sign KEY`")
-    };
-    let signed = store.signed(&keys, &manifest, &signatures);
-    signed.map_err(|error| unsigned(&error))?;
-    if asked.dry_run {
-        print(&format!("Generation {number} would be live.\n"))?;
-        return Ok(0);
-    }
-    let applied = store.apply(&keys, &manifest, &files, &signatures);
-    applied.map_err(|error| failed(&error))?;
-    let (rules, sha256) = (policy.rules().len(), sha256_hex(&bytes));
-    print(&format!(
-        "Generation {number} is live; rules: {rules}, SHA-256: {sha256}.\n"
-    ))?;
+    let set = Set::read(directory, Some(&old)).map_err(|error| failed(&error))?;
+    let policy = checked(&set)?;
+    let live = activate(client, &set, &asked.message, &asked.keys, asked.dry_run)?;
+    print(&match asked.dry_run {
+        true => format!("Generation {} would be live.\n", live.number),
+        false => told(&live, &policy),
+    })?;
     Ok(0)
 }
 
@@ -109,7 +137,7 @@ struct Entry {
 }
 
 pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
-    let (store, keys) = (store(client), keys(client)?);
+    let (store, keys) = (store(client), owners(client)?);
     let live = store.live().map_err(|error| failed(&error))?;
     let mut entries = Vec::new();
     for number in store
@@ -126,7 +154,7 @@ pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
     } else if entries.is_empty() {
         print("No generation was applied; what lies in the policy directories is live.\n")?;
     } else {
-        print(&entries.iter().map(told).collect::<String>())?;
+        print(&entries.iter().map(listed).collect::<String>())?;
     }
     Ok(0)
 }
@@ -146,7 +174,7 @@ fn entry(generation: &Generation, live: bool, keys: &Keys) -> Entry {
     }
 }
 
-fn told(entry: &Entry) -> String {
+fn listed(entry: &Entry) -> String {
     let live = if entry.live { "  live" } else { "" };
     let signed = match entry.signed_by.is_empty() {
         true => String::new(),
@@ -165,7 +193,7 @@ fn told(entry: &Entry) -> String {
 }
 
 pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
-    let (store, keys) = (store(client), keys(client)?);
+    let (store, keys) = (store(client), owners(client)?);
     let live = store.live().map_err(|error| failed(&error))?;
     let numbers = store.numbers().map_err(|error| failed(&error))?;
     let before = numbers.iter().rev().find(|number| Some(**number) < live);
@@ -194,7 +222,7 @@ struct PolicyState {
 }
 
 pub fn status(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
-    let (store, keys) = (store(client), keys(client)?);
+    let (store, keys) = (store(client), owners(client)?);
     let [_, own] = client.layout().policy_dirs();
     let usable = live_files(&store, &keys);
     let live = store.live().map_err(|error| failed(&error))?;
@@ -202,7 +230,12 @@ pub fn status(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
         .and_then(|number| store.read(number).ok())
         .map(|g| g.sha256);
     let state = PolicyState {
-        changed: live.map_or_else(Vec::new, |number| changed(&own, &store.files_of(number))),
+        changed: live.map_or_else(Vec::new, |number| {
+            changed(
+                &read_files(&own).unwrap_or_default(),
+                &store.files_of(number),
+            )
+        }),
         live,
         sha256,
         keys: keys.iter().map(|key| key.name.clone()).collect(),
@@ -241,10 +274,9 @@ pub fn status(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// The files that differ between two sets.
-fn changed(own: &Path, live: &Path) -> Vec<String> {
-    let read = |directory: &Path| read_files(directory).unwrap_or_default();
-    let (own, live): (Files, Files) = (read(own), read(live));
+/// The files that differ between a set and one on the disk.
+pub fn changed(own: &Files, live: &Path) -> Vec<String> {
+    let live = read_files(live).unwrap_or_default();
     let paths: BTreeSet<&String> = own.keys().chain(live.keys()).collect();
     let differs = |path: &&&String| own.get(**path) != live.get(**path);
     paths

@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod arguments;
+mod change;
 mod check;
 mod diagnostics;
 mod diff;
@@ -39,6 +40,7 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::Rollback(asked) => generation::rollback(client, asked),
         PolicyCommand::Status(asked) => generation::status(client, asked, json),
         PolicyCommand::NewKey(asked) => generation::new_key(asked),
+        PolicyCommand::Change(asked) => change::run(client, asked),
         PolicyCommand::Live(asked) => live::run(client, asked, json),
     }
 }

@@ -136,6 +136,12 @@ pub fn invalid(rejected: &Rejected) -> Failure {
     .hint("the last good policy stays live; without one, every call is refused")
 }
 
+/// What a person is told of a text that is wrong by itself.
+pub fn invalid_text(what: &str, rejected: &Rejected) -> Failure {
+    let shown = render(&rejected.diagnostics, &rejected.sources, false);
+    Failure::new(format!("{what} has {}\n\n{shown}\n", errors(rejected))).usage()
+}
+
 /// How many errors there are, in words.
 pub fn errors(rejected: &Rejected) -> String {
     match rejected.errors() {

@@ -15,6 +15,7 @@ use bulkhead_types::Layout;
 pub struct Fixture {
     dir: tempfile::TempDir,
     asked: Arc<Mutex<Vec<String>>>,
+    editor: Option<String>,
 }
 
 impl Fixture {
@@ -27,7 +28,14 @@ impl Fixture {
         Self {
             dir,
             asked: Arc::default(),
+            editor: None,
         }
+    }
+
+    /// Has this shell script edit the files that the command gives to an editor, as `$1`.
+    pub fn editor(&mut self, script: &str) {
+        self.write("editor", script);
+        self.editor = Some(format!("sh {}", self.path("editor").display()));
     }
 
     /// With one that has these answers, by method; anything else is not found.
@@ -76,17 +84,19 @@ impl Fixture {
     /// As [`Self::run`], with something to read on standard input.
     #[must_use = "either snapshot the output or assert on it"]
     pub fn run_with(&self, words: &[&str], input: &[u8]) -> String {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+        let command = command
             .args(words)
             .current_dir(self.dir.path())
             .env_clear()
             .env(Layout::ROOT_VARIABLE, self.dir.path())
             .env("COLUMNS", "100")
+            .env("TMPDIR", self.dir.path())
+            .envs(self.editor.iter().map(|editor| ("EDITOR", editor)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_owned();
         // Who does not read may close the pipe.

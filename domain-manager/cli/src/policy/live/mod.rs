@@ -3,7 +3,7 @@
 //! keeps it. Each verb has a file of its own, with its arguments.
 
 mod audit;
-mod control;
+pub mod control;
 mod grant;
 mod quota;
 mod trace;

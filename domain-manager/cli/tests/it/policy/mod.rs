@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Asking policy, offline.
 
+mod changing;
+
 use crate::fixture::Fixture;
 
 const SYSTEM: &str = r#"{"domains":{

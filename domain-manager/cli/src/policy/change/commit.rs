@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! From a changed set to files on the disk, and on to the live policy.
+
+use bulkhead_policy::{Diagnostic, Policy};
+use policy_administration::{Set, replace_file};
+use policy_analysis::{Difference, lint};
+use policy_generations::Store;
+use policyd::{load_live, render};
+
+use super::Changing;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::list::print;
+use crate::policy::{diff, generation, source};
+
+/// A change of one file.
+pub struct Change<'a> {
+    pub before: &'a Set,
+    pub path: &'a str,
+    pub text: &'a str,
+}
+
+/// A change that may go live.
+pub struct Checked<'a> {
+    change: Change<'a>,
+    pub after: Set,
+    pub policy: Policy,
+}
+
+impl<'a> Change<'a> {
+    /// Holds the whole set with the change against the language and its own expectations.
+    pub fn check(self) -> Result<Checked<'a>, Failure> {
+        let after = self.before.with(self.path, Some(self.text.as_bytes()));
+        let policy = generation::checked(&after)?;
+        Ok(Checked {
+            change: self,
+            after,
+            policy,
+        })
+    }
+}
+
+impl Checked<'_> {
+    /// Shows what the change changes, writes it, and makes it live if that is asked for.
+    pub fn commit(&self, client: &Client, changing: &Changing) -> Result<u8, Failure> {
+        let Change { before, path, text } = &self.change;
+        let live = changing
+            .message
+            .is_some()
+            .then(|| load_live(client.layout()));
+        let old = match live {
+            Some(live) => live.map(|live| live.policy),
+            None => before.policy(),
+        };
+        print(&self.shown(client, changing, old.as_ref().ok())?)?;
+        if changing.dry_run {
+            print("Nothing was written.\n")?;
+            return Ok(0);
+        }
+        let file = before.base().join(path);
+        let now = std::fs::read(&file).ok();
+        if now.as_ref() != before.files().get(*path) {
+            return Err(
+                Failure::new(format!("{} was changed meanwhile", file.display()))
+                    .hint("look at it and change it again"),
+            );
+        }
+        let write = || {
+            replace_file(&file, text.as_bytes()).map_err(|error| {
+                Failure::new(format!("cannot write {}", file.display())).because(&error)
+            })
+        };
+        if let Some(message) = &changing.message {
+            // Whatever keeps it from going live is found before anything is written.
+            generation::activate(client, &self.after, message, &changing.keys, true)?;
+            write()?;
+            let live = generation::activate(client, &self.after, message, &changing.keys, false)?;
+            print(&generation::told(&live, &self.policy))?;
+            return Ok(0);
+        }
+        write()?;
+        let file = file.display();
+        let other = changing.directory.is_some();
+        if other {
+            print(&format!("Written: {file}.\n"))?;
+        } else if generation::in_use(client)? {
+            print(&format!(
+                "Written: {file}. `bulkhead policy apply -m WHY` makes it live.\n"
+            ))?;
+        } else {
+            generation::read_again(client);
+            print(&format!("Written: {file}. It is live.\n"))?;
+        }
+        Ok(0)
+    }
+
+    /// What is new about the changed policy, in decisions and warnings.
+    fn shown(
+        &self,
+        client: &Client,
+        changing: &Changing,
+        old: Option<&Policy>,
+    ) -> Result<String, Failure> {
+        let system = source::system_and_networks(client, &changing.system);
+        let system = match (system, &changing.system.system) {
+            (Err(failure), Some(_)) => return Err(failure),
+            (system, _) => system.ok(),
+        };
+        let known = system.as_ref().map(|(system, _)| system);
+        let warnings = |policy: &Policy| {
+            let mut warnings = policy.warnings().to_vec();
+            warnings.extend(lint(policy, known, None));
+            warnings
+        };
+        let before = old.map(|old| (warnings(old), old));
+        let is_new = |warning: &Diagnostic| {
+            let same = |other: &Diagnostic, old: &Policy| {
+                let text = |policy: &Policy, d: &Diagnostic| {
+                    d.span.map(|span| policy.sources().text(span).to_owned())
+                };
+                other.message == warning.message && text(old, other) == text(&self.policy, warning)
+            };
+            let known = before.as_ref();
+            !known.is_some_and(|(others, old)| others.iter().any(|other| same(other, old)))
+        };
+        let mut new = warnings(&self.policy);
+        new.retain(is_new);
+        let mut shown = render(&new, self.policy.sources(), false);
+        if !shown.is_empty() {
+            shown.push_str("\n\n");
+        }
+        match (old, known) {
+            (Some(old), Some(system)) => {
+                let difference = Difference::between(old, &self.policy, system);
+                shown.push_str(&diff::told(&difference, old, &self.policy));
+            }
+            (None, _) => shown.push_str("Before, the policy had errors.\n"),
+            (_, None) => shown.push_str(
+                "Which decisions change is not known: the domain manager does not answer, and \
+                 no `--system FILE` is named.\n",
+            ),
+        }
+        if changing.message.is_some() {
+            shown.push_str(&self.others(client));
+        }
+        Ok(shown)
+    }
+
+    /// Names the files that go live with the change because they were changed before.
+    fn others(&self, client: &Client) -> String {
+        let store = Store::at(client.layout().policy_generations());
+        let Ok(Some(live)) = store.live() else {
+            return String::new();
+        };
+        let mut others = generation::changed(self.after.files(), &store.files_of(live));
+        others.retain(|other| other != self.change.path);
+        match others.is_empty() {
+            true => String::new(),
+            false => format!("Other changes go live with it: {}.\n", others.join(", ")),
+        }
+    }
+}
