@@ -2,13 +2,15 @@
 //! Where channels and shared pages come from.
 
 use std::env;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::store::{Store, XenStore};
 
 use crate::local::{self, OwnPages, PeerPages};
+use crate::patience::Patience;
 use crate::ring::{Orders, RING_MAX};
 use crate::ringed::{Link, RingChannel};
 use crate::socket::SocketChannel;
@@ -151,25 +153,51 @@ impl Endpoints {
         port: Port,
         timeout: Option<Duration>,
     ) -> Result<Vchan, OpenError> {
+        self.connect_within(server, port, Patience::new(timeout, None))
+    }
+
+    /// Connects like [`Self::connect`] unless it is called off meanwhile: when `called_off` becomes
+    /// readable.
+    pub fn connect_unless(
+        &self,
+        server: DomId,
+        port: Port,
+        timeout: Option<Duration>,
+        called_off: BorrowedFd<'_>,
+    ) -> Result<Vchan, OpenError> {
+        let patience = Patience::new(timeout, Some(called_off));
+        match self.connect_within(server, port, patience) {
+            Err(OpenError::TimedOut { server, port }) if patience.called_off().unwrap_or(false) => {
+                Err(OpenError::CalledOff { server, port })
+            }
+            result => result,
+        }
+    }
+
+    fn connect_within(
+        &self,
+        server: DomId,
+        port: Port,
+        patience: Patience<'_>,
+    ) -> Result<Vchan, OpenError> {
         self.refuse_loopback(server)?;
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         match &self.transport {
             Transport::Xen => {
-                let (end, link) = xen::connect(server, self.own, port, deadline)?;
+                let (end, link) = xen::connect(server, self.own, port, patience)?;
                 Ok(Vchan::over(Channel::Ring(RingChannel::new(
                     end,
                     Link::Xen(Box::new(link)),
                 ))))
             }
             Transport::Local(folder) => {
-                let (end, link) = local::connect(folder, server, self.own, port, deadline)?;
+                let (end, link) = local::connect(folder, server, self.own, port, patience)?;
                 Ok(Vchan::over(Channel::Ring(RingChannel::new(
                     end,
                     Link::Local(link),
                 ))))
             }
             Transport::Socket(folder) => {
-                let socket = SocketChannel::connect(folder, server, self.own, port, deadline)?;
+                let socket = SocketChannel::connect(folder, server, self.own, port, patience)?;
                 Ok(Vchan::over(Channel::Socket(socket)))
             }
         }

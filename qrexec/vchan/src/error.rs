@@ -51,6 +51,14 @@ pub enum OpenError {
         /// The port.
         port: Port,
     },
+    /// Somebody here said that the server is not going to come.
+    #[error("domain {server} is not going to open port {port}")]
+    CalledOff {
+        /// The domain that should have served.
+        server: DomId,
+        /// The port.
+        port: Port,
+    },
     /// The domain that should serve is gone.
     #[error("domain {0} is gone")]
     PeerGone(DomId),

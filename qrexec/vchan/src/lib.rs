@@ -18,7 +18,8 @@
 //! - The peer's indices are copied once and checked; an impossible one is
 //!   [`StreamError::Corrupt`], never a copy beyond the ring and never a silent hang.
 //! - Bytes are copied out before anybody parses them.
-//! - Nothing blocks but what has `blocking` or `wait` in its name, and [`Endpoints::connect`].
+//! - Nothing blocks but what has `blocking` or `wait` in its name, [`Endpoints::connect`] and
+//!   [`Endpoints::connect_unless`].
 //! - A peer's death is seen as [`State::Closed`] after a wake-up of [`Vchan::fd`]; what it
 //!   had sent can still be read.
 //! - Dropping a [`Vchan`] tells the peer, and takes back what was announced.
@@ -34,6 +35,7 @@ mod error;
 mod local;
 mod mapping;
 mod pages;
+mod patience;
 mod peer_watch;
 mod ring;
 mod ringed;

@@ -18,6 +18,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::local::{Meeting, MeetingPoint, arrive};
+use crate::patience::Patience;
 use crate::ring::{Orders, Which};
 use crate::stream::wait_readable;
 use crate::{OpenError, State, StreamError};
@@ -84,9 +85,9 @@ impl SocketChannel {
         server: DomId,
         client: DomId,
         port: Port,
-        deadline: Option<Instant>,
+        patience: Patience<'_>,
     ) -> Result<Self, OpenError> {
-        let found = arrive(folder, meeting(server, client, port), deadline)?;
+        let found = arrive(folder, meeting(server, client, port), patience)?;
         let socket = found.ok_or(OpenError::TimedOut { server, port })?;
         let watched = epoll()?;
         let all = EpollEvent::new(EpollFlags::EPOLLIN | quiet(), 0);

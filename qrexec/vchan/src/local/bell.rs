@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::meeting::with_address;
-use crate::stream::wait_readable;
+use crate::patience::Patience;
 
 /// The bell of one client; it comes down when this is dropped.
 #[derive(Debug)]
@@ -43,12 +43,11 @@ impl Bell {
         Ok(bell)
     }
 
-    /// Waits until it rings, at most for `left`.
-    pub fn wait(&self, left: Option<Duration>) -> io::Result<()> {
-        if wait_readable([self.socket.as_fd()], left)? {
-            // Whatever rang, the client looks for itself.
-            let _ = self.socket.recv(&mut [0; 1]);
-        }
+    /// Waits until it rings, at most for `at_most`.
+    pub fn wait(&self, patience: Patience<'_>, at_most: Option<Duration>) -> io::Result<()> {
+        patience.wait(self.socket.as_fd(), at_most)?;
+        // Whatever rang, and if it rang, the client looks for itself.
+        let _ = self.socket.recv(&mut [0; 1]);
         Ok(())
     }
 }

@@ -4,7 +4,6 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{
@@ -13,7 +12,7 @@ use nix::sys::socket::{
 
 use super::MeetingPoint;
 use crate::OpenError;
-use crate::stream::wait_readable;
+use crate::patience::Patience;
 
 /// The one byte that travels with the memory.
 const HAND_OVER: &[u8] = b"v";
@@ -142,21 +141,25 @@ fn take_in(meeting: &MeetingPoint, memory: &OwnedFd) -> io::Result<Option<UnixSt
 /// Waits for the server to hand over the memory; `None` when it left instead.
 pub(super) fn receive_memory(
     socket: &UnixStream,
-    deadline: Option<Instant>,
+    patience: Patience<'_>,
     timed_out: impl Fn() -> OpenError,
 ) -> Result<Option<OwnedFd>, OpenError> {
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if !wait_readable([socket.as_fd()], left).map_err(OpenError::system("wait for a server"))? {
-            return Err(timed_out());
-        }
+        let waited = patience.wait(socket.as_fd(), None);
+        waited.map_err(OpenError::system("wait for a server"))?;
         let mut byte = [0; 1];
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
         let mut parts = [IoSliceMut::new(&mut byte)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let message = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
             Ok(message) => message,
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => continue,
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => {
+                let over = patience.is_over();
+                if over.map_err(OpenError::system("wait for a server"))? {
+                    return Err(timed_out());
+                }
+                continue;
+            }
             Err(nix::Error::ECONNRESET) => return Ok(None),
             Err(error) => {
                 return Err(OpenError::System {

@@ -12,12 +12,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bulkhead_types::{DomId, Port};
 
 use super::bell::{self, Bell};
 use crate::OpenError;
+use crate::patience::Patience;
 
 /// The longest path that fits into a socket address, without its final NUL.
 const ADDRESS_MAX: usize = 107;
@@ -142,11 +143,11 @@ impl Drop for MeetingPoint {
     }
 }
 
-/// Connects in `folder` as soon as the server is there; `None` when the deadline passed first.
+/// Connects in `folder` as soon as the server is there; `None` when the wait was over first.
 pub(crate) fn arrive(
     folder: &Path,
     meeting: Meeting,
-    deadline: Option<Instant>,
+    patience: Patience<'_>,
 ) -> Result<Option<UnixStream>, OpenError> {
     let unusable = |source| OpenError::Folder {
         folder: folder.to_owned(),
@@ -163,15 +164,13 @@ pub(crate) fn arrive(
         if let Some(socket) = try_connect(folder, &name).map_err(unusable)? {
             return Ok(Some(socket));
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
+        if patience.is_over().map_err(unusable)? {
             return Ok(None);
         }
-        let soon = left.map_or(pause, |left| left.min(pause));
+        let look_again = (!meeting.rings).then_some(pause);
         match &bell {
-            Some(bell) if meeting.rings => bell.wait(left).map_err(unusable)?,
-            Some(bell) => bell.wait(Some(soon)).map_err(unusable)?,
-            None => std::thread::sleep(soon),
+            Some(bell) => bell.wait(patience, look_again).map_err(unusable)?,
+            None => std::thread::sleep(pause),
         }
         pause = (pause * 2).min(LOOK_AGAIN_MAX);
     }

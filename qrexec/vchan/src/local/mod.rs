@@ -15,7 +15,6 @@ mod meeting;
 mod pages;
 
 use std::path::Path;
-use std::time::Instant;
 
 use bulkhead_types::{DomId, Port};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -28,6 +27,7 @@ pub use self::pages::remove_leftovers;
 pub(crate) use self::pages::{OwnPages, PeerPages};
 use crate::OpenError;
 use crate::mapping::{FileMapping, Region};
+use crate::patience::Patience;
 use crate::ring::{End, Orders, PAGE, RING_MAX, SharedRing, offered_orders};
 
 /// The control page and two of the largest rings.
@@ -77,14 +77,14 @@ pub(crate) fn connect(
     server: DomId,
     client: DomId,
     port: Port,
-    deadline: Option<Instant>,
+    patience: Patience<'_>,
 ) -> Result<(End<SharedRing>, LocalLink), OpenError> {
     let timed_out = || OpenError::TimedOut { server, port };
     loop {
         let socket =
-            arrive(folder, meeting(server, client, port), deadline)?.ok_or_else(timed_out)?;
+            arrive(folder, meeting(server, client, port), patience)?.ok_or_else(timed_out)?;
         // No memory: that server left before it took us in; perhaps another one comes.
-        let Some(memory) = link::receive_memory(&socket, deadline, timed_out)? else {
+        let Some(memory) = link::receive_memory(&socket, patience, timed_out)? else {
             continue;
         };
         let corrupt = |what| OpenError::Corrupt { server, what };

@@ -6,7 +6,7 @@ mod link;
 mod presence;
 
 use std::io;
-use std::time::Instant;
+use std::time::Duration;
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::OnUnmap;
@@ -20,6 +20,7 @@ pub(crate) use self::link::XenLink;
 pub(crate) use self::presence::Presence;
 use crate::OpenError;
 use crate::mapping::Region;
+use crate::patience::Patience;
 use crate::ring::{
     CLIENT_LIVE, End, LIVE, NOT_YET, Orders, SERVER_LIVE, SharedRing, Which, live_bytes,
     offered_grants, offered_orders,
@@ -90,7 +91,7 @@ pub(crate) fn connect(
     server: DomId,
     client: DomId,
     port: Port,
-    deadline: Option<Instant>,
+    patience: Patience<'_>,
 ) -> Result<(End<SharedRing>, XenLink), OpenError> {
     let mut store = XenStore::open()?;
     let node = announcement::path(server, client, port);
@@ -116,9 +117,14 @@ pub(crate) fn connect(
         if client == DomId::DOM0 && !store.is_introduced(server)? {
             return Err(OpenError::PeerGone(server));
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if store.next_event(left)?.is_none() {
-            return Err(OpenError::TimedOut { server, port });
+        // News that came with an answer leaves the descriptor unreadable.
+        while store.next_event(Some(Duration::ZERO))?.is_none() {
+            let waiting = OpenError::system("wait for a server");
+            if patience.is_over().map_err(waiting)? {
+                return Err(OpenError::TimedOut { server, port });
+            }
+            let waited = patience.wait(store.fd(), None);
+            waited.map_err(OpenError::system("wait for a server"))?;
         }
     };
     // Before the server sees us live, so that it misses us in any case.

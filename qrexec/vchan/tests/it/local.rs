@@ -2,7 +2,9 @@
 //! Meeting and parting over the local transport.
 
 use std::fs;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::thread;
 use std::time::Duration;
 
@@ -70,6 +72,34 @@ fn a_client_gives_up_when_the_server_never_takes_it_in() {
         .client
         .connect(id(SERVER), PORT, Some(Duration::from_millis(1)));
     assert!(matches!(result, Err(OpenError::TimedOut { .. })));
+}
+
+#[test]
+fn a_client_goes_when_its_wait_is_called_off() {
+    // Before there is a server, and before the server has taken it in.
+    for pair in [Pair::local(), Pair::socket()] {
+        let called_off = UnixStream::pair().unwrap();
+        let wait = || {
+            let fd = called_off.0.as_fd();
+            let connect = pair.client.connect_unless(id(SERVER), PORT, None, fd);
+            connect.unwrap_err().to_string()
+        };
+        thread::scope(|scope| {
+            let client = scope.spawn(wait);
+            // It hangs up its bell when it begins to wait.
+            while names(&pair).is_empty() {
+                thread::yield_now();
+            }
+            called_off.1.shutdown(Shutdown::Both).unwrap();
+            let error = client.join().unwrap();
+            assert_eq!(error, "domain 7 is not going to open port 513");
+        });
+        assert_eq!(names(&pair), [""; 0]);
+        if matches!(pair.client.transport(), Transport::Local(_)) {
+            let _server = pair.serve(RingSizes::both(4096));
+            assert_eq!(wait(), "domain 7 is not going to open port 513");
+        }
+    }
 }
 
 #[test]
