@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, OpenError, RingSizes};
 use qrexec_protocol::agent_link::{FromDaemon, ToAgent, terminated};
-use qrexec_protocol::exec::Exec;
+use qrexec_protocol::exec::{Exec, Route};
 use qrexec_protocol::frame::{Incoming, hello};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
@@ -22,6 +22,7 @@ use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, Pool, wait_fo
 use thiserror::Error;
 
 use crate::callers::{Caller, Heard};
+use crate::calling_off::CallingOff;
 use crate::calls::{Ended, Runner};
 use crate::carry_out::STACK;
 use crate::session::Sessions;
@@ -70,7 +71,15 @@ pub struct Agent {
     callers: BTreeMap<u64, Caller>,
     next_number: u64,
     session: u64,
-    calls: usize,
+    /// Calls into this guest, by their numbers.
+    calls: BTreeMap<u64, UnderWay>,
+}
+
+/// A call into this guest.
+#[derive(Debug)]
+struct UnderWay {
+    route: Route,
+    calling_off: CallingOff,
 }
 
 type Daemon = Control<FromDaemon>;
@@ -110,7 +119,7 @@ impl Agent {
             callers,
             next_number: 0,
             session: 0,
-            calls: 0,
+            calls: BTreeMap::new(),
         })
     }
 
@@ -136,6 +145,9 @@ impl Agent {
             // service that it was to start.
             self.callers.retain(|_, caller| !caller.unanswered());
             self.callers.values().for_each(Caller::give_up_waiting);
+            // Nor does anybody say any more whether a caller is still to come.
+            let calls = self.calls.values();
+            calls.for_each(|call| call.calling_off.call_off());
         }
     }
 
@@ -199,6 +211,10 @@ impl Agent {
     fn obey(&mut self, message: ToAgent, daemon: &mut Daemon) {
         match message {
             ToAgent::Exec(exec) => self.start(exec, daemon),
+            ToAgent::CallerGone(route) => {
+                let calls = self.calls.values().filter(|call| call.route == route);
+                calls.for_each(|call| call.calling_off.call_off());
+            }
             ToAgent::Refused(ident, why) => {
                 let mut callers = self.callers.values();
                 if let Some(caller) = callers.find(|caller| caller.was_allowed(&ident)) {
@@ -229,13 +245,17 @@ impl Agent {
 
     fn start(&mut self, exec: Exec, daemon: &mut Daemon) {
         let route = exec.route;
-        let started = if self.calls < CALLS_MAX {
-            self.runner.start(exec, self.session)
+        self.next_number += 1;
+        let number = self.next_number;
+        let started = if self.calls.len() < CALLS_MAX {
+            self.runner.start(exec, self.session, number)
         } else {
             Err(io::Error::other("too many calls at one time"))
         };
         match started {
-            Ok(()) => self.calls += 1,
+            Ok(calling_off) => {
+                self.calls.insert(number, UnderWay { route, calling_off });
+            }
             Err(error) => {
                 tracing::error!("cannot take a call from domain {}: {error}", route.domain);
                 daemon.queue(&terminated(route));
@@ -245,7 +265,7 @@ impl Agent {
 
     fn settle(&mut self, daemon: &mut Daemon) {
         for ended in self.ended.take() {
-            self.calls -= 1;
+            self.calls.remove(&ended.number);
             if ended.session == self.session {
                 daemon.queue(&terminated(ended.route));
             }

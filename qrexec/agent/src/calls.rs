@@ -8,12 +8,15 @@ use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
 use qrexec_relay::{Host, Pool, Post};
 
+use crate::calling_off::CallingOff;
 use crate::carry_out::carry_out;
 use crate::session::{Handed, Sessions};
 
 /// A call into this guest has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
+    /// The number that it was started under.
+    pub number: u64,
     /// The daemon's session in which it began.
     pub session: u64,
     /// Its data vchan.
@@ -31,17 +34,24 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Runs a call in a thread; its end is posted in any case.
-    pub fn start(&self, exec: Exec, session: u64) -> io::Result<()> {
-        let runner = self.clone();
+    /// Runs a call in a thread; its end is posted in any case. By what is returned it is told that its
+    /// caller is not going to come.
+    pub fn start(&self, exec: Exec, session: u64, number: u64) -> io::Result<CallingOff> {
+        let (runner, calling_off) = (self.clone(), CallingOff::new()?);
+        let called_off = calling_off.clone();
         let work = move || {
-            let route = exec.route;
-            runner.run(&exec, Ended { session, route });
+            let ended = Ended {
+                number,
+                session,
+                route: exec.route,
+            };
+            runner.run(&exec, ended, &called_off);
         };
-        self.pool.run(work)
+        self.pool.run(work)?;
+        Ok(calling_off)
     }
 
-    fn run(&self, exec: &Exec, ended: Ended) {
+    fn run(&self, exec: &Exec, ended: Ended, called_off: &CallingOff) {
         let order = self.host.read(&exec.command);
         if let Some(order) = &order {
             let session = || -> Option<Handed> {
@@ -54,12 +64,14 @@ impl Runner {
                 handed = session();
             }
             if let Some(handed) = handed {
-                handed.outlast();
+                handed.outlast(called_off);
                 self.post.send(ended);
                 return;
             }
         }
-        carry_out(&self.endpoints, &self.host, exec, order.as_ref(), || {
+        let order = order.as_ref();
+        let called_off = called_off.fd();
+        carry_out(&self.endpoints, &self.host, exec, order, called_off, || {
             self.post.send(ended);
         });
     }

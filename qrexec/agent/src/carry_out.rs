@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Carrying out one call into this guest, whoever was asked: the agent or a fork server.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -13,17 +14,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Enough for the buffers, which lie on the heap, and everything called from a call's thread.
 pub(crate) const STACK: usize = 256 * 1024;
 
-/// Connects to the caller and serves it. `ended` is called when the call is over, which may be before
+/// Connects to the caller and serves it. `called_off` is readable once it is known that the caller
+/// is not going to come. `ended` is called when the call is over, which may be before
 /// the last process of the service is.
 pub(crate) fn carry_out(
     endpoints: &Endpoints,
     host: &Host,
     exec: &Exec,
     order: Option<&Order>,
+    called_off: BorrowedFd<'_>,
     ended: impl FnOnce(),
 ) {
     let Route { domain, port } = exec.route;
-    let mut channel = match meet(endpoints, exec.route) {
+    let mut channel = match meet(endpoints, exec.route, called_off) {
         Ok(channel) => channel,
         Err(error) => {
             tracing::warn!("call from domain {domain} on port {port}: {error:#}");
@@ -46,9 +49,13 @@ pub(crate) fn carry_out(
     }
 }
 
-fn meet(endpoints: &Endpoints, route: Route) -> anyhow::Result<Channel> {
+fn meet(
+    endpoints: &Endpoints,
+    route: Route,
+    called_off: BorrowedFd<'_>,
+) -> anyhow::Result<Channel> {
     let deadline = Instant::now() + PATIENCE;
-    let vchan = endpoints.connect(route.domain, route.port, Some(PATIENCE));
+    let vchan = endpoints.connect_unless(route.domain, route.port, Some(PATIENCE), called_off);
     let vchan = vchan.context("cannot connect to the caller")?;
     Channel::open(vchan, deadline).context("no handshake with the caller")
 }

@@ -2,6 +2,8 @@
 //! The loop of the process in a user's session that starts services for the agent.
 
 use std::io::{self, Read as _};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +72,14 @@ impl ForkServer {
             match listen(&stream, &user) {
                 Ok(exec) => {
                     let order = host.read(&exec.command);
-                    carry_out(&endpoints, &host, &exec, order.as_ref(), || drop(stream));
+                    let order = order.as_ref();
+                    // What can be read is the end: whoever asked says that the caller is not coming, or
+                    // has gone.
+                    let called_off = stream.as_fd();
+                    carry_out(&endpoints, &host, &exec, order, called_off, || {
+                        // It may have gone.
+                        let _ = stream.shutdown(Shutdown::Both);
+                    });
                 }
                 Err(error) => tracing::warn!("a call was not taken: {error}"),
             }

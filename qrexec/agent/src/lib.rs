@@ -21,6 +21,7 @@
 
 mod agent;
 mod callers;
+mod calling_off;
 mod calls;
 mod carry_out;
 mod fork_server;

@@ -6,12 +6,17 @@
 //! socket's name proves nothing: its owner's process must run as the user whom the call is for.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::encode;
+use qrexec_relay::{Interest, wait};
+
+use crate::calling_off::CallingOff;
 
 /// Where the fork servers of the users are.
 #[derive(Clone, Debug)]
@@ -76,8 +81,16 @@ impl Sessions {
 pub(crate) struct Handed(UnixStream);
 
 impl Handed {
-    /// Waits until the call has ended.
-    pub fn outlast(mut self) {
+    /// Waits until the call has ended; a fork server of ours is told when it is called off.
+    pub fn outlast(mut self, called_off: &CallingOff) {
+        let ended = (self.0.as_fd(), Interest::Readable);
+        let called_off = (called_off.fd(), Interest::Readable);
+        if let Ok([ended, _]) = wait([Some(ended), Some(called_off)], None)
+            && !ended.any()
+        {
+            // Others do not look there.
+            let _ = self.0.shutdown(Shutdown::Write);
+        }
         let mut bytes = [0; 64];
         // The fork server has nothing to say; only its end counts.
         while matches!(self.0.read(&mut bytes), Ok(1..)) {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use qrexec_protocol::client_link::{Accepted, Command, FromClient, busy};
 use qrexec_protocol::exec::Route;
-use qrexec_protocol::frame::{Incoming, Receiver, hello};
+use qrexec_protocol::frame::{Incoming, Kind, Receiver, hello};
 use qrexec_protocol::version::Version;
 
 /// How long a client may take to say what it wants.
@@ -20,7 +20,7 @@ pub(crate) struct Client {
     stream: UnixStream,
     receiver: Receiver<FromClient>,
     deadline: Instant,
-    running: Option<Route>,
+    running: Option<(Kind, Route)>,
 }
 
 /// What a client did.
@@ -71,12 +71,18 @@ impl Client {
 
     /// Whether the client is only here to learn of the end of this call.
     pub fn runs(&self, route: Route) -> bool {
-        self.running == Some(route)
+        self.running.is_some_and(|(_, own)| own == route)
+    }
+
+    /// The call into the domain that this client has started.
+    pub fn started(&self) -> Option<Route> {
+        let (kind, route) = self.running?;
+        (kind != Kind::ServiceConnect).then_some(route)
     }
 
     /// The client's call runs on this route; it is told so if `answer` is there.
-    pub fn run(&mut self, route: Route, answer: Option<Accepted>) -> io::Result<()> {
-        self.running = Some(route);
+    pub fn run(&mut self, kind: Kind, route: Route, answer: Option<Accepted>) -> io::Result<()> {
+        self.running = Some((kind, route));
         match answer {
             // Sixteen bytes fit into a socket that only a greeting was written to.
             Some(answer) => self.stream.write_all(&answer.encode()),

@@ -12,7 +12,7 @@ use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::Vchan;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
+use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, caller_gone, refused};
 use qrexec_protocol::client_link::{Accepted, Command};
 use qrexec_protocol::command::with_default_user;
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
@@ -37,6 +37,11 @@ const LINE_MAX: usize = 16 * CONTROL_RING;
 const MESSAGES_PER_TURN: usize = 64;
 /// How long an agent that has connected may take for its greeting, when nothing else is said.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// How long a caller in dom0 may still take to meet its service when it has hung up.
+const CALLER_GRACE: Duration = Duration::from_secs(1);
+/// The same for a caller in another domain: whoever arranged its call may go when that is done.
+const HELPER_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a call is refused that might not be later.
 const ALL_PORTS: &str = "all ports are in use";
@@ -75,6 +80,8 @@ pub(crate) struct Session {
     ports: PortAllocator,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
+    /// Calls into the domain that nobody here waits for any more, and when the agent is to be told.
+    left_alone: BTreeMap<Route, Instant>,
     /// Requests that have no answer yet, each with its number.
     requests: HashMap<RequestId, u64>,
     next_request: u64,
@@ -95,6 +102,7 @@ impl Session {
             ports,
             clients: BTreeMap::new(),
             next_client: 0,
+            left_alone: BTreeMap::new(),
             requests: HashMap::new(),
             next_request: 0,
             callers: HashMap::new(),
@@ -155,8 +163,9 @@ impl Session {
             }
             self.agent.flush()?;
         }
-        self.agent.flush()?;
         let now = Instant::now();
+        self.call_off(now);
+        self.agent.flush()?;
         self.clients
             .retain(|_, client| client.deadline().is_none_or(|end| end > now));
         if self.agent.version().is_none() && now >= greeting {
@@ -191,7 +200,9 @@ impl Session {
         let greeting = self.agent.version().is_none().then_some(greeting);
         // More may be waiting to be read from the agent: then this is only a look around.
         let more = (left == 0 && open).then_some(now);
-        let deadline = first.into_iter().chain(greeting).chain(more).min();
+        let grace = self.left_alone.values().min().copied();
+        let deadline = first.into_iter().chain(greeting).chain(more);
+        let deadline = deadline.chain(grace).min();
         let seen = wait_for_any(&entries, deadline)?;
         if seen[0].readable {
             self.agent.acknowledge()?;
@@ -253,6 +264,7 @@ impl Session {
             ToDaemon::Trigger(trigger) => self.request(&trigger),
             ToDaemon::Terminated(route) => {
                 self.ports.release(route);
+                self.left_alone.remove(&route);
                 self.callers.remove(&route);
                 if let Some(call) = self.abroad.remove(&route) {
                     call.trace.end("over");
@@ -384,9 +396,30 @@ impl Session {
                 tracing::warn!("a call to {} was refused: {reason}", self.desk.domain.name);
             }
             let client = self.clients.remove(&number);
+            if let Some(route) = client.as_ref().and_then(Client::started) {
+                self.leave_alone(route);
+            }
             if reason == Some(ALL_PORTS) {
                 client.into_iter().for_each(Client::too_many);
             }
+        }
+    }
+
+    /// Whoever waited for the end of a call into the domain has gone. Its service may run on; only if
+    /// the caller has not come by the time that it should, the agent need not wait for it.
+    fn leave_alone(&mut self, route: Route) {
+        let grace = if route.domain == DomId::DOM0 {
+            CALLER_GRACE
+        } else {
+            HELPER_GRACE
+        };
+        self.left_alone.insert(route, Instant::now() + grace);
+    }
+
+    /// Tells the agent which callers are not going to come.
+    fn call_off(&mut self, now: Instant) {
+        for (route, _) in self.left_alone.extract_if(.., |_, due| *due <= now) {
+            self.agent.queue(&caller_gone(route));
         }
     }
 
@@ -418,6 +451,7 @@ impl Session {
         let (route, answer) = self.route(asked)?;
         frame[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&route.encode());
         self.accept(number, kind, route, answer)?;
+        self.left_alone.remove(&route);
         self.agent.queue(&frame);
         Ok(())
     }
@@ -452,7 +486,9 @@ impl Session {
             .ok_or("the client has gone")
             .and_then(|client| {
                 let answer = answer.map(|route| Accepted { kind, route });
-                client.run(route, answer).map_err(|_| "the client has gone")
+                client
+                    .run(kind, route, answer)
+                    .map_err(|_| "the client has gone")
             });
         if told.is_err() {
             self.ports.release(route);

@@ -13,6 +13,10 @@
 //! A refusal may also follow an answer: then the call has ended before its caller met anybody, as when the
 //! target has died. It is only sent for ids that are used once ([`RequestId::is_unique`]).
 //!
+//! Nor does every caller from outside come to the service that was started for it. What tells an agent so is
+//! a refusal too, of a request that no agent makes: its id is `CALL DOMAIN PORT`, with the numbers of the
+//! route. Agents that do not know this have no such request, and go on waiting.
+//!
 //! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
 //! [`crate::exec::Route`], or the end of the stream for a refusal. The end of the stream after a route says
 //! that the other side is not likely to come any more.
@@ -21,6 +25,8 @@
 //! of the request id, and is what the caller hears before the end. Others do not look there.
 
 use std::ops::RangeInclusive;
+
+use bulkhead_types::Port;
 
 use crate::exec::{Exec, Mode, Route, ServiceConnect};
 use crate::frame::{Kind, Role, frame};
@@ -46,6 +52,8 @@ pub enum ToAgent {
     Connect(ServiceConnect),
     /// A request was refused.
     Refused(RequestId, Refusal),
+    /// The caller of a command that was started is not going to come; one that has come may stay.
+    CallerGone(Route),
 }
 
 /// Why a request is refused, as far as the asking domain may know.
@@ -59,6 +67,8 @@ pub enum Refusal {
 
 /// What tells [`Refusal::Busy`].
 pub const BUSY: &[u8; 4] = b"busy";
+/// What the id begins with that stands for the caller of a command.
+const CALL: &str = "CALL ";
 
 /// The rules by which a daemon reads its agent.
 #[derive(Debug)]
@@ -142,6 +152,24 @@ pub fn refused(ident: &[u8; IDENT_LEN], why: Refusal) -> Vec<u8> {
     frame(Kind::ServiceRefused, &[&field])
 }
 
+/// The frame that says that the caller of a command is not going to come.
+pub fn caller_gone(route: Route) -> Vec<u8> {
+    let Route { domain, port } = route;
+    let mut field = [0; IDENT_LEN];
+    // The longest has 21 characters.
+    let text = format!("{CALL}{domain} {port}");
+    field[..text.len()].copy_from_slice(text.as_bytes());
+    frame(Kind::ServiceRefused, &[&field])
+}
+
+fn parse_call(ident: &RequestId) -> Option<Route> {
+    let (domain, port) = ident.as_str().strip_prefix(CALL)?.split_once(' ')?;
+    Some(Route {
+        domain: domain.parse().ok()?,
+        port: port.parse().map(Port).ok()?,
+    })
+}
+
 fn parse_refusal(body: &[u8]) -> Option<ToAgent> {
     let end = body.iter().position(|b| *b == 0)? + 1;
     let (ident, rest) = body.split_at(end);
@@ -151,7 +179,11 @@ fn parse_refusal(body: &[u8]) -> Option<ToAgent> {
         None if rest.iter().all(|b| *b == 0) => Refusal::Denied,
         None => return None,
     };
-    Some(ToAgent::Refused(RequestId::parse(ident)?, why))
+    let ident = RequestId::parse(ident)?;
+    match parse_call(&ident) {
+        Some(route) => Some(ToAgent::CallerGone(route)),
+        None => Some(ToAgent::Refused(ident, why)),
+    }
 }
 
 /// A `CONNECTION_TERMINATED` frame.
@@ -161,7 +193,7 @@ pub fn terminated(route: Route) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use bulkhead_types::{DomId, Port};
+    use bulkhead_types::DomId;
     use proptest::prelude::*;
 
     use super::*;
@@ -227,7 +259,7 @@ mod tests {
         });
         let ident = "[A-Za-z0-9 ._-]{0,31}"
             .prop_map(|text| RequestId::parse(format!("{text}\0").as_bytes()).unwrap());
-        (route, ident, "[^\0]{0,200}", 0..5).prop_map(|(route, ident, command, which)| {
+        (route, ident, "[^\0]{0,200}", 0..6).prop_map(|(route, ident, command, which)| {
             let exec = |mode| Exec {
                 mode,
                 route,
@@ -250,6 +282,7 @@ mod tests {
                     refused(&ident.field(), Refusal::Denied),
                     ToAgent::Refused(ident, Refusal::Denied),
                 ),
+                4 => (caller_gone(route), ToAgent::CallerGone(route)),
                 _ => {
                     let ident = RequestId::numbered(u64::MAX);
                     let frame = refused(&ident.field(), Refusal::Busy);

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::fixture::Fixture;
 
-/// Far above what it takes for a process to clear up after a call.
+/// Far above what it takes for a process to clear up after a call, and far below what an agent waits
+/// for a caller of whom it has heard nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much a process may grow under any flood.
 pub const GROWTH_MAX: u64 = 10 * 1024;
@@ -80,12 +81,9 @@ impl Account {
         self.comes_back_as(fixture, |account| account);
     }
 
-    /// The same, for the daemons alone.
-    pub fn daemons_come_back(&self, fixture: &Fixture) {
+    /// The same, names apart: who is killed cannot take back the name under which it waited.
+    pub fn processes_come_back(&self, fixture: &Fixture) {
         self.comes_back_as(fixture, |mut account| {
-            account
-                .processes
-                .retain(|name, _| name.starts_with("daemon"));
             account.names.clear();
             account
         });

@@ -157,9 +157,8 @@ fn callers_killed_at_any_step_leave_nothing_and_the_next_call_works() {
         caller.wait().unwrap();
     }
     works();
-    // A caller that is killed cannot take back the name under which it waited; whoever uses the
-    // port next does. The agent that was to serve it waits for two minutes and no longer.
-    before.daemons_come_back(&fixture);
+    // Whoever uses the port next takes the name that such a caller has left.
+    before.processes_come_back(&fixture);
     assert!(resident(&fixture, "daemon 2") < daemon + GROWTH_MAX);
 }
 

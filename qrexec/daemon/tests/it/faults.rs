@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{RingSizes, State, Vchan};
 use qrexec_protocol::frame::{Kind, frame, hello};
+use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
 
@@ -100,7 +101,11 @@ fn a_killed_caller_ends_the_service() {
 
 /// An agent of the test's own making, to which the daemon has come.
 pub fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
-    let sizes = RingSizes::both(4096);
+    fake_agent_with_rings(fixture, id, CONTROL_RING)
+}
+
+fn fake_agent_with_rings(fixture: &Fixture, id: u32, size: usize) -> Vchan {
+    let sizes = RingSizes::both(size);
     let mut vchan = fixture
         .endpoints(id)
         .serve(DomId::DOM0, Port::QREXEC, sizes)
@@ -111,9 +116,10 @@ pub fn fake_agent(fixture: &Fixture, id: u32) -> Vchan {
     vchan
 }
 
-/// An agent of the test's own making after the greetings, whose daemon is ready.
-pub fn greeted_agent(fixture: &Fixture, id: u32, ready: &UnixDatagram) -> Vchan {
-    let mut agent = fake_agent(fixture, id);
+/// An agent of the test's own making after the greetings, whose daemon is ready, with rings of this
+/// size.
+pub fn greeted_agent(fixture: &Fixture, id: u32, ready: &UnixDatagram, ring: usize) -> Vchan {
+    let mut agent = fake_agent_with_rings(fixture, id, ring);
     agent.write_all_blocking(&hello(Version::V4), None).unwrap();
     wait_ready(ready);
     agent.read_exact_blocking(&mut [0; 12], None).unwrap();
@@ -130,7 +136,7 @@ pub fn next_message(agent: &mut Vchan) -> Vec<u8> {
 }
 
 /// Waits until the daemon has hung up on us.
-fn hung_up(vchan: &mut Vchan) {
+pub fn hung_up(vchan: &mut Vchan) {
     let mut bytes = [0; 4096];
     loop {
         match vchan.read(&mut bytes) {
@@ -258,7 +264,7 @@ fn an_agent_may_use_an_id_again_once_it_has_had_its_answer() {
     let fixture = Fixture::new();
     fixture.service("test.True", "true");
     let ready = fixture.start_daemon(2, "personal");
-    let mut agent = greeted_agent(&fixture, 2, &ready);
+    let mut agent = greeted_agent(&fixture, 2, &ready, CONTROL_RING);
     let trigger = UntrustedTrigger::new("", "dom0", &RequestId::numbered(5), "test.True");
     // The first call is still waiting for its caller when the others are asked for.
     let routes = [(); 3].map(|()| {

@@ -2,14 +2,23 @@
 //! Daemons and agents that are killed while calls are under way.
 
 use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bulkhead_types::{DomId, Port};
+use qrexec_protocol::exec::{Exec, Mode, Route};
+use qrexec_protocol::limits::CONTROL_RING;
+use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
+use qrexec_relay::DaemonSocket;
+
 use crate::account::{Account, times};
 use crate::faults::{greeted_agent, next_message};
-use crate::fixture::{Fixture, Outcome, allow, finish, wait_ready};
+use crate::fixture::{Fixture, Outcome, allow, finish, user, wait_ready};
 
 /// What has to come back of a call that policy allows, if it succeeds at all.
 const BYTES: &[u8] = b"some bytes";
@@ -116,8 +125,7 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
             allowed
         );
     }
-    // What was under way when its process was killed may have left a name in the folder of channels.
-    before.daemons_come_back(&fixture);
+    before.processes_come_back(&fixture);
 }
 
 #[test]
@@ -126,7 +134,7 @@ fn a_caller_whose_target_dies_before_it_comes_does_not_wait_for_long() {
     fixture.domain(1, "work");
     // An agent that takes calls and never connects to anybody.
     let ready = fixture.start_daemon(2, "personal");
-    let mut agent = greeted_agent(&fixture, 2, &ready);
+    let mut agent = greeted_agent(&fixture, 2, &ready, CONTROL_RING);
     let calls = [
         fixture.domain_calls(1, "personal", "test.Echo"),
         fixture.dom0_calls("personal", "QUBESRPC test.Echo dom0"),
@@ -156,10 +164,81 @@ fn a_caller_whose_target_dies_before_it_comes_does_not_wait_for_long() {
 fn a_caller_in_dom0_whose_daemon_dies_does_not_wait_for_long() {
     let fixture = Fixture::new();
     let ready = fixture.start_daemon(2, "personal");
-    let mut agent = greeted_agent(&fixture, 2, &ready);
+    let mut agent = greeted_agent(&fixture, 2, &ready, CONTROL_RING);
     let mut call = fixture.dom0_calls("personal", "QUBESRPC test.Echo dom0");
     let waiting = thread::spawn(move || finish(call.args(["-w", "0"]), b""));
     next_message(&mut agent);
     fixture.kill("daemon 2");
     assert_ne!(waiting.join().unwrap().code, Some(0));
+}
+
+/// Has a service started in `personal` for a caller in dom0 who does not come.
+fn asked_for_in_dom0(fixture: &Fixture) -> DaemonSocket {
+    let socket = fixture.layout().qrexec_dir().join("qrexec.personal");
+    let mut daemon = DaemonSocket::connect(&socket).unwrap();
+    let exec = Exec {
+        mode: Mode::Attached,
+        route: Route {
+            domain: DomId::DOM0,
+            port: Port(0),
+        },
+        command: format!("{}:QUBESRPC test.Echo dom0", user()).into_bytes(),
+    };
+    daemon.exec(&exec, Duration::from_secs(60)).unwrap();
+    daemon
+}
+
+/// The same for a caller in `work`.
+fn asked_for_in_work(fixture: &Fixture) -> UnixStream {
+    let ident = RequestId::numbered(1);
+    let trigger = UntrustedTrigger::new("", "personal", &ident, "test.Echo");
+    let mut agent = UnixStream::connect(fixture.agent_socket(1)).unwrap();
+    agent
+        .write_all(&trigger.encode(Version::V4).unwrap())
+        .unwrap();
+    agent.read_exact(&mut [0; 8]).unwrap();
+    agent
+}
+
+#[test]
+fn nobody_waits_for_a_caller_that_died_before_it_came() {
+    for session in [false, true] {
+        let fixture = Fixture::new();
+        fixture.domain(1, "work");
+        fixture.domain(2, "personal");
+        fixture.service("test.Echo", "exec cat");
+        if session {
+            fixture.start_session(2, "there");
+        }
+        // What is made once and kept is made now.
+        for (client, allowed) in &KINDS[..4] {
+            assert!(check(&finish(&mut client(&fixture), BYTES), *allowed));
+        }
+        let before = Account::of(&fixture);
+        for _ in 0..10 {
+            drop(asked_for_in_dom0(&fixture));
+            drop(asked_for_in_work(&fixture));
+        }
+        before.comes_back(&fixture);
+        let log = fixture.log(if session { "session 2" } else { "agent 2" });
+        assert!(log.contains("domain 0 is not going to open port"), "{log}");
+        assert!(log.contains("domain 1 is not going to open port"), "{log}");
+    }
+}
+
+#[test]
+fn an_agent_whose_daemon_dies_does_not_wait_for_callers() {
+    let fixture = Fixture::new();
+    let ready = fixture.domain(2, "personal");
+    fixture.service("test.Echo", "exec cat");
+    let (client, _) = KINDS[0];
+    assert!(check(&finish(&mut client(&fixture), BYTES), true));
+    let before = Account::of(&fixture);
+    let waiting = asked_for_in_dom0(&fixture);
+    fixture.kill("daemon 2");
+    fixture.start_daemon_again(2, "personal");
+    wait_ready(&ready);
+    before.comes_back(&fixture);
+    drop(waiting);
+    assert!(check(&finish(&mut client(&fixture), BYTES), true));
 }
