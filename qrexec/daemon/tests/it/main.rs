@@ -17,4 +17,5 @@ mod refusals;
 mod remote;
 mod reports;
 mod sessions;
+mod sizes;
 mod traces;
