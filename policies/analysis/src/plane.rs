@@ -192,6 +192,7 @@ impl<'a> Plane<'a> {
                 let nobody = DomainRef::Name(DomainName::dom0());
                 let nobody = Caller {
                     domain: None,
+                    position: None,
                     ..Caller::new(&nobody, self.system)
                 };
                 for (at, column) in self.columns.iter().enumerate() {

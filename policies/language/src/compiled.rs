@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::bound::Bound;
 use crate::call::Call;
-use crate::index::Bound;
+use crate::places::Row;
 use crate::policy::Policy;
 use crate::system::System;
 use crate::verdict::Verdict;
@@ -22,7 +23,7 @@ impl Compiled {
     /// Prepares.
     pub fn new(policy: Arc<Policy>, system: Arc<System>) -> Self {
         Self {
-            bound: policy.index.bind(&system),
+            bound: Bound::new(&policy.index, &system),
             policy,
             system,
         }
@@ -41,9 +42,14 @@ impl Compiled {
     /// Decides a call.
     pub fn evaluate(&self, call: &Call) -> Verdict {
         let (policy, system) = (&self.policy, &self.system);
-        policy.decide(system, call, |service, caller, target| {
-            let index = &policy.index;
-            index.first_bound(service, caller, target, &self.bound, system)
+        let index = &policy.index;
+        policy.decide(system, call, |caller, target, at| {
+            let source = self.bound.source(caller);
+            let source = source.unwrap_or_else(|| Row::Any(index.meaning_caller(caller)));
+            let row = self.bound.target(target, at, caller);
+            let target =
+                row.unwrap_or_else(|| Row::Any(index.meaning_target(target, caller, system)));
+            index.first_of(&call.service, &source, &target)
         })
     }
 }

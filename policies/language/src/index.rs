@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the first rule that matches a call without looking at the others.
 //!
-//! Rules that say the same in all their fields but the action have only one that can ever
-//! decide: the first. So the index maps (service, argument) to a map from source field to a
-//! map from target field to the number of the first such rule. A call fits few spellings of
-//! each field (its name, its UUID, its class, its tags, the wildcards); each is looked up and
-//! the lowest number wins. What the domains of a system are called is looked up once for all
-//! calls ([`Bound`]). The cost depends on the number of tags, not on that of rules.
+//! Each rule has a place: those about one service stand together, in their order. A call fits
+//! few spellings of a source and of a target field (the name, the UUID, the class, the tags,
+//! the wildcards), and each spelling is a set of places. So the callers and targets there are
+//! get a row of bits each, one for every place, when the system is known ([`Bound`]); a
+//! decision is the first bit that the caller's row, the target's row and the places of the
+//! service and argument have in common. It reads as few words as there are rules about the
+//! service, by sixty-fours.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use bulkhead_types::{DomainName, Service};
 
 use crate::call::DomainRef;
 use crate::hash::Map;
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, ServicePattern};
+use crate::places::{Places, Row};
 use crate::rule::Rule;
 use crate::system::{Domain, System};
 use crate::target::{Caller, Target};
@@ -49,182 +51,110 @@ impl Key {
     }
 }
 
-/// The keys of one domain or target. Most have few, which need no memory of their own.
-#[derive(Clone, Debug)]
-struct Keys {
-    first: [Key; 12],
-    count: usize,
-    further: Vec<Key>,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self {
-            first: [Key(0); 12],
-            count: 0,
-            further: Vec::new(),
-        }
-    }
-}
-
-impl Keys {
-    fn push(&mut self, key: Key) {
-        match self.first.get_mut(self.count) {
-            Some(place) => {
-                *place = key;
-                self.count += 1;
-            }
-            None => self.further.push(key),
-        }
-    }
-
-    fn has(&self, key: Key) -> bool {
-        self.first[..self.count].contains(&key) || self.further.contains(&key)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Key> {
-        self.first[..self.count].iter().chain(&self.further)
-    }
-}
-
-/// The wildcard in the maps of services and arguments.
-const ANY: u32 = 0;
-
-/// The keys of every domain of a system, in its order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bound {
-    sources: Vec<Keys>,
-    targets: Vec<Keys>,
-}
-
 /// The rules of a policy, arranged for finding.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
+    /// The number of the rule at each place.
+    numbers: Vec<u32>,
+    /// The texts of source and target fields.
     texts: Map<Box<str>, u32>,
-    calls: Map<(u32, u32), Sources>,
-    /// All rules that name a service, in their order; under [`ANY`] those for every one.
-    by_service: Map<u32, Vec<u32>>,
+    sources: Map<Key, Places>,
+    targets: Map<Key, Places>,
+    by_service: Map<Box<str>, Group>,
+    /// The rules about every service.
+    every_service: Group,
 }
 
-#[derive(Clone, Debug)]
-struct Sources {
-    /// The lowest rule in here.
-    first: u32,
-    by_source: Map<Key, Targets>,
-}
-
-/// The targets of the rules that agree in all else, each with the first rule that has it.
+/// The rules that have the same service field.
 #[derive(Clone, Debug, Default)]
-struct Targets {
-    /// In the order of the rules, so the first to be met is the one that decides. Most
-    /// sources have few, which are gone through faster than looked up.
-    few: Vec<(Key, u32)>,
-    /// All of them, once they are many.
-    many: Map<Key, u32>,
+struct Group {
+    places: Range<usize>,
+    any_argument: Places,
+    by_argument: Map<Box<str>, Places>,
 }
 
-/// How many targets are gone through.
-const FEW: usize = 12;
-
-impl Targets {
-    fn add(&mut self, target: Key, number: u32) {
-        if self.many.is_empty() {
-            if self.few.iter().any(|(known, _)| *known == target) {
-                return;
-            }
-            self.few.push((target, number));
-            if self.few.len() > FEW {
-                self.many = self.few.iter().copied().collect();
-            }
-        } else {
-            // Rules come in order, so whoever is there already is the first.
-            self.many.entry(target).or_insert(number);
+impl Group {
+    fn push(&mut self, place: usize, argument: &ArgumentPattern) {
+        if self.places.is_empty() {
+            self.places = place..place;
         }
+        self.places.end = place + 1;
+        let places = match argument {
+            ArgumentPattern::Any => &mut self.any_argument,
+            ArgumentPattern::Exactly(argument) => {
+                let argument = argument.strip_prefix('+').unwrap_or(argument);
+                self.by_argument.entry(argument.into()).or_default()
+            }
+        };
+        places.push(place);
     }
 
-    /// The lowest rule in here.
-    fn first(&self) -> u32 {
-        self.few.first().map_or(u32::MAX, |(_, number)| *number)
-    }
-
-    /// The lowest rule whose target is among `keys`.
-    fn find(&self, keys: &Keys) -> Option<u32> {
-        if self.many.is_empty() {
-            let mut met = self.few.iter().filter(|(target, _)| keys.has(*target));
-            return met.next().map(|(_, number)| *number);
-        }
-        let met = keys.all().filter_map(|key| self.many.get(key));
-        met.copied().min()
+    /// The place of the first rule for an argument that is in both rows.
+    fn first(&self, argument: &str, source: &Row<'_>, target: &Row<'_>) -> Option<usize> {
+        let any = self.any_argument.first_in(source, target);
+        let exactly = self.by_argument.get(argument);
+        let exactly = exactly.and_then(|places| places.first_in(source, target));
+        any.into_iter().chain(exactly).min()
     }
 }
 
 impl Index {
-    pub(crate) fn new(rules: &[Arc<Rule>]) -> Self {
+    pub(crate) fn new(rules: &[Rule]) -> Self {
         let mut index = Self::default();
-        for (number, rule) in rules.iter().enumerate() {
-            index.add(number as u32, rule);
+        let mut services = Map::default();
+        let mut service = |rule: &Rule| match &rule.service {
+            ServicePattern::Any => 0,
+            ServicePattern::Named(name) => {
+                let next = services.len() as u32 + 1;
+                *services.entry(name.clone()).or_insert(next)
+            }
+        };
+        let numbered = rules.iter().zip(0..).map(|(rule, n)| (service(rule), n));
+        let mut places: Vec<(u32, u32)> = numbered.collect();
+        places.sort_unstable();
+        for (place, (_, number)) in places.into_iter().enumerate() {
+            index.numbers.push(number);
+            index.add(place, &rules[number as usize]);
         }
         index
     }
 
-    fn add(&mut self, number: u32, rule: &Rule) {
-        let service = match &rule.service {
-            ServicePattern::Any => ANY,
-            ServicePattern::Named(name) => self.intern(name),
+    fn add(&mut self, place: usize, rule: &Rule) {
+        let group = match &rule.service {
+            ServicePattern::Any => &mut self.every_service,
+            ServicePattern::Named(name) => self.by_service.entry(name.clone()).or_default(),
         };
-        let argument = match &rule.argument {
-            ArgumentPattern::Any => ANY,
-            ArgumentPattern::Exactly(argument) => {
-                self.intern(argument.strip_prefix('+').unwrap_or(argument))
-            }
-        };
-        self.by_service.entry(service).or_default().push(number);
+        group.push(place, &rule.argument);
         let (source, target) = (self.key(&rule.source), self.key(&rule.target));
-        let sources = self.calls.entry((service, argument));
-        let sources = sources.or_insert_with(|| Sources {
-            first: number,
-            by_source: Map::default(),
-        });
-        let targets = sources.by_source.entry(source).or_default();
-        targets.add(target, number);
-    }
-
-    fn intern(&mut self, text: &str) -> u32 {
-        if let Some(known) = self.texts.get(text) {
-            return *known;
-        }
-        let number = self.texts.len() as u32 + 1;
-        self.texts.insert(text.into(), number);
-        number
+        self.sources.entry(source).or_default().push(place);
+        self.targets.entry(target).or_default().push(place);
     }
 
     fn key(&mut self, pattern: &Pattern) -> Key {
-        match pattern {
-            Pattern::Any => Key::word(Kind::Any),
-            Pattern::AnyVm => Key::word(Kind::AnyVm),
-            Pattern::AdminVm => Key::word(Kind::AdminVm),
-            Pattern::Default => Key::word(Kind::Default),
-            Pattern::DispVm => Key::word(Kind::DispVm),
-            Pattern::Domain(DomainPattern::Name(text)) => Key::with(Kind::Name, self.intern(text)),
-            Pattern::Domain(DomainPattern::Uuid(text)) => Key::with(Kind::Uuid, self.intern(text)),
-            Pattern::Tag(text) => Key::with(Kind::Tag, self.intern(text)),
-            Pattern::Type(text) => Key::with(Kind::Type, self.intern(text)),
-            Pattern::DispVmOf(DomainPattern::Name(text)) => {
-                Key::with(Kind::DispVmOfName, self.intern(text))
-            }
-            Pattern::DispVmOf(DomainPattern::Uuid(text)) => {
-                Key::with(Kind::DispVmOfUuid, self.intern(text))
-            }
-            Pattern::DispVmTag(text) => Key::with(Kind::DispVmTag, self.intern(text)),
-        }
+        let (kind, text) = match pattern {
+            Pattern::Any => return Key::word(Kind::Any),
+            Pattern::AnyVm => return Key::word(Kind::AnyVm),
+            Pattern::AdminVm => return Key::word(Kind::AdminVm),
+            Pattern::Default => return Key::word(Kind::Default),
+            Pattern::DispVm => return Key::word(Kind::DispVm),
+            Pattern::Domain(DomainPattern::Name(text)) => (Kind::Name, text),
+            Pattern::Domain(DomainPattern::Uuid(text)) => (Kind::Uuid, text),
+            Pattern::Tag(text) => (Kind::Tag, text),
+            Pattern::Type(text) => (Kind::Type, text),
+            Pattern::DispVmOf(DomainPattern::Name(text)) => (Kind::DispVmOfName, text),
+            Pattern::DispVmOf(DomainPattern::Uuid(text)) => (Kind::DispVmOfUuid, text),
+            Pattern::DispVmTag(text) => (Kind::DispVmTag, text),
+        };
+        let next = self.texts.len() as u32;
+        Key::with(kind, *self.texts.entry(text.clone()).or_insert(next))
     }
 
     /// The numbers of all rules about a service, with whatever argument, in their order.
     pub(crate) fn about(&self, service: &Service) -> Vec<u32> {
-        let named = self.texts.get(service.name().as_str());
-        let named = named.and_then(|name| self.by_service.get(name));
-        let mut all: Vec<u32> = named.cloned().unwrap_or_default();
-        all.extend(self.by_service.get(&ANY).into_iter().flatten());
+        let named = self.by_service.get(service.name().as_str());
+        let groups = named.into_iter().chain([&self.every_service]);
+        let numbers = groups.flat_map(|group| &self.numbers[group.places.clone()]);
+        let mut all: Vec<u32> = numbers.copied().collect();
         all.sort_unstable();
         all
     }
@@ -237,170 +167,127 @@ impl Index {
         target: &Target,
         system: &System,
     ) -> Option<usize> {
-        let groups = self.groups(service)?;
-        let sources = self.keys_of_caller(caller);
-        let targets = self.keys_of_target(target, caller, system);
-        Self::lowest(groups, &sources, &targets)
+        let source = Row::Any(self.meaning_caller(caller));
+        let target = Row::Any(self.meaning_target(target, caller, system));
+        self.first_of(service, &source, &target)
     }
 
-    /// As [`Self::first`], with what was looked up for the domains of a system before.
-    pub(crate) fn first_bound(
+    /// The number of the first rule about a service that is in both rows.
+    pub(crate) fn first_of(
         &self,
         service: &Service,
-        caller: &Caller<'_>,
-        target: &Target,
-        bound: &Bound,
-        system: &System,
+        source: &Row<'_>,
+        target: &Row<'_>,
     ) -> Option<usize> {
-        let groups = self.groups(service)?;
-        let at = |domain: &Domain| system.position(&domain.name);
-        let own_sources;
-        let sources = match caller
-            .domain
-            .and_then(|domain| bound.sources.get(at(domain)?))
-        {
-            Some(keys) => keys,
-            None => {
-                own_sources = self.keys_of_caller(caller);
-                &own_sources
-            }
-        };
-        let own_targets;
-        let targets = match target {
-            Target::Domain { domain, .. } => at(domain).and_then(|at| bound.targets.get(at)),
-            _ => None,
-        };
-        let targets = match targets {
-            Some(keys) => keys,
-            None => {
-                own_targets = self.keys_of_target(target, caller, system);
-                &own_targets
-            }
-        };
-        Self::lowest(groups, sources, targets)
-    }
-
-    /// Looks up the domains of a system once, for many calls.
-    pub(crate) fn bind(&self, system: &System) -> Bound {
-        let mut bound = Bound::default();
-        for domain in system.domains() {
-            let reference = DomainRef::Name(domain.name.clone());
-            let caller = Caller::new(&reference, system);
-            bound.sources.push(self.keys_of_caller(&caller));
-            let target = match domain.name.is_dom0() {
-                true => Target::AdminVm,
-                false => Target::Domain {
-                    domain: domain.clone(),
-                    by_uuid: false,
-                },
-            };
-            bound
-                .targets
-                .push(self.keys_of_target(&target, &caller, system));
-        }
-        bound
-    }
-
-    /// The groups of rules about a service, the one without rules for every service last.
-    fn groups(&self, service: &Service) -> Option<[Option<&Sources>; 3]> {
-        let name = self.texts.get(service.name().as_str()).copied();
         let argument = service.argument().map_or("", |argument| argument.as_str());
-        let argument = name.and_then(|_| self.texts.get(argument).copied());
-        let calls = [
-            name.zip(argument),
-            name.map(|name| (name, ANY)),
-            Some((ANY, ANY)),
-        ];
-        let calls = calls.map(|call| self.calls.get(&call?));
-        calls.iter().any(Option::is_some).then_some(calls)
+        let named = self.by_service.get(service.name().as_str());
+        let groups = named.into_iter().chain([&self.every_service]);
+        let places = groups.filter_map(|group| group.first(argument, source, target));
+        let numbers = places.map(|place| self.numbers[place] as usize);
+        numbers.min()
     }
 
-    fn lowest(groups: [Option<&Sources>; 3], sources: &Keys, targets: &Keys) -> Option<usize> {
-        let mut best = u32::MAX;
-        for group in groups.into_iter().flatten() {
-            if group.first >= best {
-                continue;
-            }
-            for source in sources.all() {
-                let group = group.by_source.get(source);
-                let Some(group) = group.filter(|targets| targets.first() < best) else {
-                    continue;
-                };
-                best = group.find(targets).map_or(best, |found| found.min(best));
-            }
-        }
-        (best != u32::MAX).then_some(best as usize)
+    /// How many words a row of all places has.
+    pub(crate) fn words(&self) -> usize {
+        self.numbers.len().div_ceil(64)
     }
 
-    /// Every spelling in the policy that means this caller.
-    fn keys_of_caller(&self, caller: &Caller<'_>) -> Keys {
-        let mut keys = Keys::default();
-        keys.push(Key::word(Kind::Any));
-        keys.push(Key::word(match caller.dom0 {
+    /// The places of every spelling in the policy that means this caller.
+    pub(crate) fn meaning_caller(&self, caller: &Caller<'_>) -> Vec<&Places> {
+        let mut found = Found::new(self, &self.sources);
+        found.word(Kind::Any);
+        found.word(match caller.dom0 {
             true => Kind::AdminVm,
             false => Kind::AnyVm,
-        }));
+        });
         match (caller.domain, caller.reference) {
-            (Some(domain), _) => self.keys_of_domain(domain, &mut keys),
-            (None, DomainRef::Name(name)) => self.push(Kind::Name, name.as_str(), &mut keys),
-            (None, DomainRef::Uuid(uuid)) => self.push(Kind::Uuid, uuid.as_str(), &mut keys),
+            (Some(domain), _) => found.domain(domain),
+            (None, DomainRef::Name(name)) => found.with(Kind::Name, name.as_str()),
+            (None, DomainRef::Uuid(uuid)) => found.with(Kind::Uuid, uuid.as_str()),
         }
-        keys
+        found.places
     }
 
-    /// Every spelling in the policy that means this target.
-    fn keys_of_target(&self, target: &Target, caller: &Caller<'_>, system: &System) -> Keys {
-        let mut keys = Keys::default();
-        keys.push(Key::word(Kind::Any));
-        keys.push(Key::word(match target {
+    /// The places of every spelling in the policy that means this target.
+    pub(crate) fn meaning_target(
+        &self,
+        target: &Target,
+        caller: &Caller<'_>,
+        system: &System,
+    ) -> Vec<&Places> {
+        let mut found = Found::new(self, &self.targets);
+        found.word(Kind::Any);
+        found.word(match target {
             Target::AdminVm => Kind::AdminVm,
             _ => Kind::AnyVm,
-        }));
+        });
         match target {
-            Target::Default => keys.push(Key::word(Kind::Default)),
+            Target::Default => found.word(Kind::Default),
             Target::AdminVm => {
                 if let Some(domain) = system.get(&DomainName::dom0()) {
-                    self.keys_of_domain(domain, &mut keys);
+                    found.domain(domain);
                 }
             }
-            Target::Domain { domain, .. } => self.keys_of_domain(domain, &mut keys),
+            Target::Domain { domain, .. } => found.domain(domain),
             Target::DispVm => {
-                keys.push(Key::word(Kind::DispVm));
+                found.word(Kind::DispVm);
                 if let Some(template) = caller.disposable(system) {
-                    self.keys_of_template(template, &mut keys);
+                    found.template(template);
                 }
             }
-            Target::DispVmOf { template, .. } => self.keys_of_template(template, &mut keys),
+            Target::DispVmOf { template, .. } => found.template(template),
         }
-        keys
+        found.places
+    }
+}
+
+/// The places that were found for one caller or target.
+struct Found<'a> {
+    index: &'a Index,
+    among: &'a Map<Key, Places>,
+    places: Vec<&'a Places>,
+}
+
+impl<'a> Found<'a> {
+    fn new(index: &'a Index, among: &'a Map<Key, Places>) -> Self {
+        Self {
+            index,
+            among,
+            places: Vec::new(),
+        }
     }
 
-    fn keys_of_domain(&self, domain: &Domain, keys: &mut Keys) {
-        self.push(Kind::Name, domain.name.as_str(), keys);
+    fn word(&mut self, kind: Kind) {
+        self.places.extend(self.among.get(&Key::word(kind)));
+    }
+
+    fn with(&mut self, kind: Kind, text: &str) {
+        if let Some(number) = self.index.texts.get(text) {
+            let places = self.among.get(&Key::with(kind, *number));
+            self.places.extend(places);
+        }
+    }
+
+    fn domain(&mut self, domain: &Domain) {
+        self.with(Kind::Name, domain.name.as_str());
         if let Some(uuid) = &domain.uuid {
-            self.push(Kind::Uuid, uuid.as_str(), keys);
+            self.with(Kind::Uuid, uuid.as_str());
         }
-        self.push(Kind::Type, &domain.class, keys);
+        self.with(Kind::Type, &domain.class);
         for tag in &domain.tags {
-            self.push(Kind::Tag, tag, keys);
+            self.with(Kind::Tag, tag);
         }
     }
 
-    fn keys_of_template(&self, template: &Domain, keys: &mut Keys) {
-        self.push(Kind::DispVmOfName, template.name.as_str(), keys);
+    fn template(&mut self, template: &Domain) {
+        self.with(Kind::DispVmOfName, template.name.as_str());
         if let Some(uuid) = &template.uuid {
-            self.push(Kind::DispVmOfUuid, uuid.as_str(), keys);
+            self.with(Kind::DispVmOfUuid, uuid.as_str());
         }
         if template.template_for_dispvms {
             for tag in &template.tags {
-                self.push(Kind::DispVmTag, tag, keys);
+                self.with(Kind::DispVmTag, tag);
             }
-        }
-    }
-
-    fn push(&self, kind: Kind, text: &str, keys: &mut Keys) {
-        if let Some(number) = self.texts.get(text) {
-            keys.push(Key::with(kind, *number));
         }
     }
 }

@@ -82,6 +82,7 @@
 //! A name that no domain can bear is accepted, as in the reference, with a warning.
 #![forbid(unsafe_code)]
 
+mod bound;
 mod call;
 mod choices;
 mod compiled;
@@ -92,8 +93,10 @@ mod hash;
 mod index;
 mod parser;
 mod pattern;
+mod places;
 mod policy;
 mod rule;
+mod rules;
 mod span;
 mod suggest;
 mod system;

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use bulkhead_types::Service;
-
 use crate::call::Call;
 use crate::choices;
 use crate::diagnostic::{Diagnostic, Rejected};
@@ -12,6 +10,7 @@ use crate::files::{Includes, NoIncludes, PolicyFile};
 use crate::index::Index;
 use crate::parser;
 use crate::rule::{Action, Options, Rule};
+use crate::rules::{Brief, HeldRule, Rules};
 use crate::span::SourceMap;
 use crate::system::System;
 use crate::target::{Caller, Destination, Target};
@@ -20,7 +19,7 @@ use crate::verdict::{Denial, Grant, Question, Reason, Relay, Verdict};
 /// A complete policy. It never changes; a new one takes its place.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) index: Index,
     sources: SourceMap,
     warnings: Vec<Diagnostic>,
@@ -42,7 +41,7 @@ impl Policy {
         }
         Ok(Self {
             index: Index::new(&parsed.rules),
-            rules: parsed.rules,
+            rules: Arc::new(Rules::new(parsed.rules)),
             sources: parsed.sources,
             warnings: parsed.diagnostics,
         })
@@ -67,7 +66,7 @@ impl Policy {
     /// The policy without rules: it denies everything.
     pub fn empty() -> Self {
         Self {
-            rules: Vec::new(),
+            rules: Arc::default(),
             index: Index::default(),
             sources: SourceMap::default(),
             warnings: Vec::new(),
@@ -76,7 +75,7 @@ impl Policy {
 
     /// All rules in the order in which they are tried.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
-        self.rules.iter().map(|rule| &**rule)
+        self.rules.iter()
     }
 
     /// The files that were read.
@@ -92,25 +91,26 @@ impl Policy {
     /// Decides a call in the system as it is now. Whoever decides many calls in one system
     /// does so faster with [`Compiled`](crate::Compiled).
     pub fn evaluate(&self, system: &System, call: &Call) -> Verdict {
-        self.decide(system, call, |service, caller, target| {
-            self.index.first(service, caller, target, system)
+        self.decide(system, call, |caller, target, _| {
+            self.index.first(&call.service, caller, target, system)
         })
     }
 
-    /// Decides a call by the first rule that `first` finds for it.
+    /// Decides a call by the first rule that `first` finds for it; that is told the caller, the
+    /// target, and where the target stands among the domains.
     pub(crate) fn decide(
         &self,
         system: &System,
         call: &Call,
-        first: impl FnOnce(&Service, &Caller<'_>, &Target) -> Option<usize>,
+        first: impl FnOnce(&Caller<'_>, &Target, Option<usize>) -> Option<usize>,
     ) -> Verdict {
         let caller = Caller::new(&call.source, system);
-        let target = match Target::of(&call.target, system) {
-            Ok(target) => target,
+        let (target, at) = match Target::located(&call.target, system) {
+            Ok(located) => located,
             Err(template) => return deny(Denial::NoSuchTemplate(template), None),
         };
-        match first(&call.service, &caller, &target) {
-            Some(first) => self.apply(&self.rules[first], call, &caller, target, system),
+        match first(&caller, &target, at) {
+            Some(number) => self.apply(number, call, &caller, target, system),
             None => deny(Denial::NoRule, None),
         }
     }
@@ -135,23 +135,21 @@ impl Policy {
 
     fn apply(
         &self,
-        rule: &Arc<Rule>,
+        number: usize,
         call: &Call,
         caller: &Caller<'_>,
         target: Target,
         system: &System,
     ) -> Verdict {
-        match &rule.action {
+        let rule = HeldRule::new(&self.rules, number);
+        let action = match self.rules.brief(number) {
+            Brief::Deny => return deny(Denial::Rule, Some(rule)),
+            Brief::Allow => return allow(rule, &Options::default(), call, caller, target, system),
+            Brief::Other => &self.rules[number].action,
+        };
+        match action {
             Action::Deny { .. } => deny(Denial::Rule, Some(rule)),
-            Action::Allow(options) => match resolve(options, call, caller, &target, system) {
-                Ok((destination, relay)) => Verdict::Allow(Grant {
-                    rule: rule.clone(),
-                    destination,
-                    requested: target,
-                    relay,
-                }),
-                Err(denial) => deny(denial, Some(rule)),
-            },
+            Action::Allow(options) => allow(rule, options, call, caller, target, system),
             Action::Ask { .. } if caller.domain.is_none() && !caller.dom0 => {
                 deny(Denial::UnknownCaller(call.source.to_string()), Some(rule))
             }
@@ -179,7 +177,7 @@ impl Policy {
                     .flatten()
                     .filter(|default| choices.contains(default));
                 Verdict::Ask(Question {
-                    rule: rule.clone(),
+                    rule,
                     source: caller.reference.clone(),
                     caller: caller.domain.cloned(),
                     service: call.service.clone(),
@@ -192,11 +190,27 @@ impl Policy {
     }
 }
 
-fn deny(denial: Denial, rule: Option<&Arc<Rule>>) -> Verdict {
-    Verdict::Deny(Reason {
-        denial,
-        rule: rule.cloned(),
-    })
+fn deny(denial: Denial, rule: Option<HeldRule>) -> Verdict {
+    Verdict::Deny(Reason { denial, rule })
+}
+
+fn allow(
+    rule: HeldRule,
+    options: &Options,
+    call: &Call,
+    caller: &Caller<'_>,
+    target: Target,
+    system: &System,
+) -> Verdict {
+    match resolve(options, call, caller, &target, system) {
+        Ok((destination, relay)) => Verdict::Allow(Grant {
+            rule,
+            destination,
+            requested: target,
+            relay,
+        }),
+        Err(denial) => deny(denial, Some(rule)),
+    }
 }
 
 /// Where an allowed call goes (specification of qrexec, 2.5).

@@ -89,12 +89,17 @@ impl System {
 
     /// The domain that is meant.
     pub fn find(&self, domain: &DomainRef) -> Option<&Arc<Domain>> {
+        self.domains.get(self.locate(domain)?)
+    }
+
+    /// Where the domain that is meant stands in [`Self::domains`].
+    pub fn locate(&self, domain: &DomainRef) -> Option<usize> {
         match domain {
-            DomainRef::Name(name) => self.get(name),
+            DomainRef::Name(name) => self.position(name),
             DomainRef::Uuid(uuid) if uuid.as_str() == DomainUuid::DOM0 => {
-                self.get(&DomainName::dom0())
+                self.position(&DomainName::dom0())
             }
-            DomainRef::Uuid(uuid) => self.domains.get(*self.by_uuid.get(uuid)?),
+            DomainRef::Uuid(uuid) => self.by_uuid.get(uuid).copied(),
         }
     }
 

@@ -19,15 +19,19 @@ pub struct Caller<'a> {
     pub dom0: bool,
     /// What is known of it; dom0 may be missing from the system's information.
     pub domain: Option<&'a Arc<Domain>>,
+    /// Where it stands in [`System::domains`].
+    pub position: Option<usize>,
 }
 
 impl<'a> Caller<'a> {
     /// Holds the caller's name against the system.
     pub fn new(reference: &'a DomainRef, system: &'a System) -> Self {
+        let position = system.locate(reference);
         Self {
             reference,
             dom0: reference.is_dom0(),
-            domain: system.find(reference),
+            domain: position.and_then(|at| system.domains().get(at)),
+            position,
         }
     }
 
@@ -120,24 +124,38 @@ impl Target {
     ///
     /// The name of what should have been a template.
     pub fn of(requested: &Requested, system: &System) -> Result<Self, String> {
+        Self::located(requested, system).map(|(target, _)| target)
+    }
+
+    /// As [`Self::of`], with the place of the domain or template in [`System::domains`].
+    pub(crate) fn located(
+        requested: &Requested,
+        system: &System,
+    ) -> Result<(Self, Option<usize>), String> {
         let by_uuid = |domain: &DomainRef| matches!(domain, DomainRef::Uuid(_));
         Ok(match requested {
-            Requested::Default | Requested::Unknown(_) => Self::Default,
-            Requested::AdminVm => Self::AdminVm,
-            Requested::DispVm => Self::DispVm,
-            Requested::Domain(domain) => match system.find(domain) {
-                Some(found) => Self::Domain {
-                    domain: found.clone(),
-                    by_uuid: by_uuid(domain),
-                },
-                None => Self::Default,
+            Requested::Default | Requested::Unknown(_) => (Self::Default, None),
+            Requested::AdminVm => (Self::AdminVm, None),
+            Requested::DispVm => (Self::DispVm, None),
+            Requested::Domain(domain) => match system.locate(domain) {
+                Some(at) => {
+                    let found = Self::Domain {
+                        domain: system.domains()[at].clone(),
+                        by_uuid: by_uuid(domain),
+                    };
+                    (found, Some(at))
+                }
+                None => (Self::Default, None),
             },
             Requested::DispVmOf(template) => {
-                let found = system.find(template).filter(|d| d.template_for_dispvms);
-                Self::DispVmOf {
-                    template: found.ok_or_else(|| template.to_string())?.clone(),
+                let found = system.locate(template);
+                let found = found.filter(|at| system.domains()[*at].template_for_dispvms);
+                let at = found.ok_or_else(|| template.to_string())?;
+                let found = Self::DispVmOf {
+                    template: system.domains()[at].clone(),
                     by_uuid: by_uuid(template),
-                }
+                };
+                (found, Some(at))
             }
         })
     }

@@ -9,6 +9,7 @@ use bulkhead_types::{DomainName, Service};
 
 use crate::call::DomainRef;
 use crate::rule::{Action, Options, Rule};
+use crate::rules::HeldRule;
 use crate::system::{Domain, REMOTE, System};
 use crate::target::{Destination, Target};
 
@@ -48,7 +49,7 @@ impl Verdict {
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Grant {
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) rule: HeldRule,
     pub(crate) destination: Destination,
     pub(crate) requested: Target,
     pub(crate) relay: Option<Relay>,
@@ -136,7 +137,7 @@ pub(crate) fn options(rule: &Rule) -> Option<&Options> {
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Question {
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) rule: HeldRule,
     pub(crate) source: DomainRef,
     pub(crate) caller: Option<Arc<Domain>>,
     pub(crate) service: Service,
@@ -238,7 +239,7 @@ impl Question {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     pub(crate) denial: Denial,
-    pub(crate) rule: Option<Arc<Rule>>,
+    pub(crate) rule: Option<HeldRule>,
 }
 
 impl Reason {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines that bring in other files.
 
-use std::sync::Arc;
-
 use super::line::Word;
 use super::{Form, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, Parser, field};
 use crate::diagnostic::Diagnostic;
@@ -187,7 +185,7 @@ impl Parser<'_> {
     /// directive stands for them.
     fn deny_the_rest(&mut self, service: &ServicePattern, argument: &ArgumentPattern, span: Span) {
         for target in [Pattern::AnyVm, Pattern::AdminVm] {
-            self.out.rules.push(Arc::new(Rule {
+            self.out.rules.push(Rule {
                 location: self.out.sources.location(span),
                 span,
                 service: service.clone(),
@@ -195,7 +193,7 @@ impl Parser<'_> {
                 source: Pattern::AnyVm,
                 target,
                 action: Action::Deny { notify: true },
-            }));
+            });
         }
     }
 

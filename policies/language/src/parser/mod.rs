@@ -21,8 +21,6 @@ mod field;
 pub(crate) mod line;
 mod option;
 
-use std::sync::Arc;
-
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::files::{Includes, PolicyFile};
 use crate::pattern::{ArgumentPattern, ServicePattern};
@@ -37,7 +35,7 @@ pub(crate) const INCLUDED_FILES_MAX: usize = 4096;
 
 /// What the files of a policy amount to.
 pub(crate) struct Parsed {
-    pub rules: Vec<Arc<Rule>>,
+    pub rules: Vec<Rule>,
     pub diagnostics: Vec<Diagnostic>,
     pub sources: SourceMap,
 }

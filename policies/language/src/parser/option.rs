@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a rule does: the action and the options behind it, and the rule as a whole.
 
-use std::sync::Arc;
-
 use super::Parser;
 use super::field;
 use super::line::Word;
@@ -116,7 +114,7 @@ impl Parser<'_> {
             let (first, last) = (words[0], words[words.len() - 1]);
             let span = first.span.to(last.span);
             let location = self.out.sources.location(span);
-            self.out.rules.push(Arc::new(Rule {
+            self.out.rules.push(Rule {
                 location,
                 span,
                 service,
@@ -124,7 +122,7 @@ impl Parser<'_> {
                 source,
                 target,
                 action,
-            }));
+            });
         }
     }
 
