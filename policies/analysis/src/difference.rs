@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bulkhead_policy::{Policy, Rule, System};
+use foldhash::fast::RandomState;
 
 use crate::bits::Bits;
 use crate::decided::Decided;
@@ -64,7 +65,7 @@ impl<'a> Difference<'a> {
         let (old, new) = (Relation::new(old, &plane), Relation::new(new, &plane));
         let kinds: Vec<_> = kinds_of(&[&old, &new]).into_iter().map(Arc::new).collect();
         let mut values = Values::default();
-        let mut found: HashMap<(Key, Bits, Bits), Vec<usize>> = HashMap::new();
+        let mut found: HashMap<(Key, Bits, Bits), Vec<usize>, RandomState> = HashMap::default();
         for (number, kind) in kinds.iter().enumerate() {
             let about = (old.about(kind), new.about(kind));
             if same_rules(&old, &about.0, &new, &about.1) {
@@ -74,15 +75,18 @@ impl<'a> Difference<'a> {
                 found.entry((key, columns, rows)).or_default().push(number);
             }
         }
-        let mut found: Vec<_> = found.into_iter().collect();
-        let sides = Sides::new(&found, &plane, &values);
+        let sides = Sides::new(found.keys().map(|(key, _, _)| key), &plane, &values);
+        let mut found: Vec<(i8, Found)> = found
+            .into_iter()
+            .map(|found| (sides.order(&found.0.0), found))
+            .collect();
         // Ordered, so that the same policies give the same answer.
-        found.sort_by(
-            |((key_a, columns_a, rows_a), kinds_a), ((key_b, columns_b, rows_b), kinds_b)| {
-                let order = sides.order(key_a).cmp(&sides.order(key_b));
-                order.then_with(|| (kinds_a, rows_a, columns_a).cmp(&(kinds_b, rows_b, columns_b)))
-            },
-        );
+        found.sort_unstable_by(|(order_a, a), (order_b, b)| {
+            let ((_, columns_a, rows_a), kinds_a) = a;
+            let ((_, columns_b, rows_b), kinds_b) = b;
+            let order = order_a.cmp(order_b);
+            order.then_with(|| (kinds_a, rows_a, columns_a).cmp(&(kinds_b, rows_b, columns_b)))
+        });
         let shared = |text: String| -> Arc<str> { text.into() };
         let columns_text: Vec<_> = (0..plane.width())
             .map(|at| shared(plane.text(at)))
@@ -94,7 +98,7 @@ impl<'a> Difference<'a> {
             .collect();
         let changes = found
             .into_iter()
-            .map(|((key, columns, rows), numbers)| Change {
+            .map(|(_, ((key, columns, rows), numbers))| Change {
                 kinds: numbers.into_iter().map(|n| kinds[n].clone()).collect(),
                 sources: rows.iter().map(|at| rows_text[at].clone()).collect(),
                 targets: columns.iter().map(|at| columns_text[at].clone()).collect(),
@@ -119,12 +123,12 @@ impl<'a> Difference<'a> {
 }
 
 /// Each outcome in words, once.
-struct Sides(HashMap<Outcome, Arc<Decided>>);
+struct Sides(HashMap<Outcome, Arc<Decided>, RandomState>);
 
 impl Sides {
-    fn new(found: &[Found], plane: &Plane<'_>, values: &Values) -> Self {
-        let mut sides = HashMap::new();
-        for ((key, _, _), _) in found {
+    fn new<'k>(found: impl Iterator<Item = &'k Key>, plane: &Plane<'_>, values: &Values) -> Self {
+        let mut sides = HashMap::default();
+        for key in found {
             for outcome in [key.0, key.1] {
                 let side = sides.entry(outcome);
                 side.or_insert_with(|| Arc::new(Decided::new(outcome, plane, values)));
@@ -163,7 +167,7 @@ fn of_kind(
     plane: &Plane<'_>,
     values: &mut Values,
 ) -> Vec<(Key, Bits, Bits)> {
-    let mut rectangles: HashMap<(Key, Bits), Bits> = HashMap::new();
+    let mut rectangles: HashMap<(Key, Bits), Bits, RandomState> = HashMap::default();
     for row in 0..plane.rows.len() {
         let before = old.parts(&about.0, row, plane, values);
         let after = new.parts(&about.1, row, plane, values);

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use foldhash::fast::RandomState;
+
 use bulkhead_policy::{
     Action, ArgumentPattern, Options, Pattern, Policy, Redirect, Rule, ServicePattern,
 };
@@ -67,14 +69,14 @@ pub(crate) struct Values {
 /// Values by number, each once.
 #[derive(Debug)]
 pub(crate) struct Numbered<T> {
-    numbers: HashMap<T, u32>,
+    numbers: HashMap<T, u32, RandomState>,
     values: Vec<T>,
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
         Self {
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             values: Vec::new(),
         }
     }
@@ -111,8 +113,40 @@ pub(crate) struct Relation<'a> {
     pub rules: Vec<&'a Rule>,
     by_service: HashMap<&'a str, Vec<usize>>,
     any_service: Vec<usize>,
-    rows: HashMap<&'a Pattern, Bits>,
-    columns: HashMap<&'a Pattern, Columns>,
+    /// What each source field means, and each target field; most stand in several rules.
+    rows: Fields<'a, Bits>,
+    columns: Fields<'a, Columns>,
+}
+
+/// What the fields of one kind mean, each once.
+#[derive(Debug)]
+struct Fields<'a, T> {
+    numbers: HashMap<&'a Pattern, usize>,
+    meanings: Vec<T>,
+    /// The number of each rule's.
+    of_rules: Vec<usize>,
+}
+
+impl<'a, T> Fields<'a, T> {
+    fn new(fields: impl Iterator<Item = &'a Pattern>, meaning: impl Fn(&Pattern) -> T) -> Self {
+        let mut all = Self {
+            numbers: HashMap::new(),
+            meanings: Vec::new(),
+            of_rules: Vec::new(),
+        };
+        for field in fields {
+            let number = *all.numbers.entry(field).or_insert_with(|| {
+                all.meanings.push(meaning(field));
+                all.meanings.len() - 1
+            });
+            all.of_rules.push(number);
+        }
+        all
+    }
+
+    fn of(&self, rule: usize) -> &T {
+        &self.meanings[self.of_rules[rule]]
+    }
 }
 
 impl<'a> Relation<'a> {
@@ -121,8 +155,8 @@ impl<'a> Relation<'a> {
         let mut relation = Self {
             by_service: HashMap::new(),
             any_service: Vec::new(),
-            rows: HashMap::new(),
-            columns: HashMap::new(),
+            rows: Fields::new(rules.iter().map(|r| &r.source), |f| plane.rows_of(f)),
+            columns: Fields::new(rules.iter().map(|r| &r.target), |f| plane.columns_of(f)),
             rules: Vec::new(),
         };
         for (number, rule) in rules.iter().enumerate() {
@@ -132,10 +166,6 @@ impl<'a> Relation<'a> {
                     relation.by_service.entry(name).or_default().push(number);
                 }
             }
-            let rows = relation.rows.entry(&rule.source);
-            rows.or_insert_with(|| plane.rows_of(&rule.source));
-            let columns = relation.columns.entry(&rule.target);
-            columns.or_insert_with(|| plane.columns_of(&rule.target));
         }
         relation.rules = rules;
         relation
@@ -174,15 +204,7 @@ impl<'a> Relation<'a> {
 
     /// Whether a rule, one of [`Self::about`], is about a row.
     pub fn is_from(&self, number: usize, row: usize) -> bool {
-        self.rows[&self.rules[number].source].has(row)
-    }
-
-    /// The columns that a rule means for a row.
-    fn hits(&self, number: usize, row: usize) -> Bits {
-        let columns = &self.columns[&self.rules[number].target];
-        let mut hits = columns.set.clone();
-        hits.set(DISPVM, columns.own.has(row));
-        hits
+        self.rows.of(number).has(row)
     }
 
     /// The first rule for each column of a row; the last part has none.
@@ -195,9 +217,11 @@ impl<'a> Relation<'a> {
         let mut open = plane.valid.clone();
         let mut parts = Vec::new();
         for number in about.iter().filter(|number| self.is_from(**number, row)) {
-            let hits = self.hits(*number, row);
-            if hits.meets(&open) {
-                let hits = hits.and(&open);
+            let columns = self.columns.of(*number);
+            let own = columns.own.has(row) && open.has(DISPVM);
+            if own || columns.set.meets(&open) {
+                let mut hits = columns.set.and(&open);
+                hits.set(DISPVM, own);
                 open.subtract(&hits);
                 parts.push((Some(*number), hits));
                 if open.is_empty() {
@@ -285,19 +309,24 @@ impl<'a> Relation<'a> {
             .filter(|number| self.is_from(**number, row))
         {
             let rule = self.rules[*number];
-            let mut hits = self.hits(*number, row);
+            let columns = self.columns.of(*number);
             match (&rule.action, rule.action.redirect()) {
-                (Action::Deny { .. }, _) => list.subtract(&hits),
+                (Action::Deny { .. }, _) => {
+                    list.subtract(&columns.set);
+                    if columns.own.has(row) {
+                        list.remove(DISPVM);
+                    }
+                }
                 (_, Some(Redirect::DispVm)) => list.insert(DISPVM),
                 (_, Some(redirect)) => {
                     let column = plane.redirect(redirect, row_of);
                     column.into_iter().for_each(|at| list.insert(at));
                 }
                 (_, None) => {
-                    if !self.columns[&rule.target].lists_own {
-                        hits.remove(DISPVM);
+                    list.add(&columns.set);
+                    if columns.own.has(row) && columns.lists_own {
+                        list.insert(DISPVM);
                     }
-                    list.add(&hits);
                 }
             }
         }
@@ -307,7 +336,8 @@ impl<'a> Relation<'a> {
             list.insert(own);
         }
         list.remove(row_of.column);
-        list.without(&plane.unlisted)
+        list.subtract(&plane.unlisted);
+        list
     }
 }
 
