@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a developer runs: `cargo xtask try`, `cargo xtask test`, `cargo xtask bench`.
+//! What a developer runs: `cargo xtask try`, `cargo xtask test`, `cargo xtask fuzz`,
+//! `cargo xtask bench`.
 //!
 //! Each command installs the Debian packages it needs, says what it is doing and how long that
 //! took, and can be repeated. It trusts the machine it runs on.
 #![forbid(unsafe_code)]
 
 mod checks;
+mod fuzz;
 mod packages;
 mod progress;
 mod test;
@@ -43,6 +45,16 @@ enum Command {
         #[arg(long)]
         without_box: bool,
     },
+    /// Lets libFuzzer search for inputs that break what reads hostile bytes.
+    ///
+    /// Needs a nightly compiler and cargo-fuzz.
+    Fuzz {
+        /// Only the targets whose name holds this text.
+        name: Option<String>,
+        /// For so many seconds each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Prints the measured figures beside those that SPECIFICATION.md promises.
     Bench {
         /// Only the benches whose name holds this text.
@@ -56,6 +68,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Try { headless } => tryout::run(&mut progress, headless),
         Command::Test { without_box } => test::run(&mut progress, without_box),
+        Command::Fuzz { name, seconds } => fuzz::run(&mut progress, name.as_deref(), seconds),
         Command::Bench { name } => test::bench(&mut progress, name.as_deref()),
     };
     match outcome {

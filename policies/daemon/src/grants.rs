@@ -147,7 +147,7 @@ impl Grants {
         let system = &self.system;
         for grant in &mut self.live {
             let compile =
-                |system: &Arc<System>| Compiled::new(grant.policy.clone(), system.clone());
+                |system: &Arc<System>| Compiled::of_few_rules(grant.policy.clone(), system.clone());
             grant.compiled = system.as_ref().map(compile);
         }
     }
@@ -217,7 +217,7 @@ impl Grants {
         };
         self.live.push(Grant {
             state: state.clone(),
-            compiled: Some(Compiled::new(policy.clone(), system.clone())),
+            compiled: Some(Compiled::of_few_rules(policy.clone(), system.clone())),
             policy,
         });
         Ok(state)

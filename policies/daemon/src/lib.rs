@@ -40,6 +40,7 @@ mod grants;
 mod grants_file;
 mod live;
 mod load;
+mod prepare;
 mod prompts;
 mod quota;
 mod reload;

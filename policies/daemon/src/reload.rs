@@ -13,9 +13,10 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bulkhead_policy::{Rejected, SourceMap};
+use bulkhead_policy::{Policy, SourceMap};
 use bulkhead_types::Layout;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
@@ -23,8 +24,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::live::{self, Live, load_live};
-use crate::settings::Settings;
+use crate::live::{self, load_live};
+use crate::prepare::{self, BadPolicy, ReadPolicy};
+use crate::settings::{Settings, SettingsError};
 use crate::state::Shared;
 
 /// What is worth a look. `IN_CREATE` is for links and directories: see [`is_unfinished`].
@@ -68,19 +70,19 @@ pub(crate) async fn keep_loaded(
         // Watched before it is read, so that no change falls in between.
         let watch = Watch::new(&wanted)?;
         let round = again.begin();
-        let outcome = load(layout.clone()).await?;
+        let before = state.borrow().policy();
+        let (outcome, settings) = load(layout.clone(), before).await?;
         let needed = places(&own, sources(&outcome));
         if !needed.is_subset(&wanted) {
             wanted.extend(needed);
             continue;
         }
         wanted = needed;
-        state.borrow_mut().set(Settings::load(layout));
-        if let Ok(live) = &outcome {
-            state.borrow_mut().generation = live.generation;
+        state.borrow_mut().set(settings);
+        match outcome {
+            Ok(read) => prepare::go_live(state, read).await?,
+            Err(bad) => state.borrow_mut().refuse_policy(bad.text),
         }
-        let outcome = outcome.map(|live| live.policy);
-        state.borrow_mut().loaded(outcome, SystemTime::now());
         if let Some(first) = first.take() {
             let _ = first.send(());
         }
@@ -131,18 +133,27 @@ impl Again {
     }
 }
 
-/// Reads the policy on a thread of its own: meanwhile calls go on being decided.
-async fn load(layout: Layout) -> io::Result<Result<Live, Box<Rejected>>> {
-    let load = move || load_live(&layout).map_err(Box::new);
-    tokio::task::spawn_blocking(load)
-        .await
-        .map_err(io::Error::other)
+type Outcome = Result<ReadPolicy, BadPolicy>;
+
+/// Reads the policy and the settings on a thread of their own: meanwhile calls go on being decided.
+async fn load(
+    layout: Layout,
+    before: Arc<Policy>,
+) -> io::Result<(Outcome, Result<Settings, SettingsError>)> {
+    prepare::aside(move || {
+        let outcome = match load_live(&layout) {
+            Ok(live) => Ok(ReadPolicy::new(live, &before, SystemTime::now())),
+            Err(rejected) => Err(rejected.into()),
+        };
+        (outcome, Settings::load(&layout))
+    })
+    .await
 }
 
-fn sources(outcome: &Result<Live, Box<Rejected>>) -> &SourceMap {
+fn sources(outcome: &Outcome) -> &SourceMap {
     match outcome {
-        Ok(live) => live.policy.sources(),
-        Err(rejected) => &rejected.sources,
+        Ok(read) => read.policy.sources(),
+        Err(bad) => &bad.sources,
     }
 }
 

@@ -5,11 +5,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use bulkhead_policy::{Compiled, Domain, DomainRef, Policy, Rejected, System};
+use bulkhead_policy::{Compiled, Domain, DomainRef, Policy, System};
 use policy_agent_protocol::{Ask, Lasting};
-use policy_ledger::rfc3339;
 use qrexec_protocol::under_way::EndCall;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
@@ -20,9 +18,9 @@ use crate::decide::{Asked, Decision, decide_agreed};
 use crate::flood::Flood;
 use crate::grants::Grants;
 use crate::grants_file::GrantsFile;
+use crate::prepare::{Before, ReadPolicy};
 use crate::prompts::{self, Chosen, KeptAnswers, Notices, Runs, Waiting};
 use crate::quota::Quotas;
-use crate::render::render;
 use crate::settings::{Settings, SettingsError};
 use crate::status::{PolicyStatus, Status};
 use crate::wire::Question;
@@ -108,39 +106,42 @@ impl State {
         prompts::request(asked, self.system.as_deref(), offered)
     }
 
-    /// Takes what was read from the disk. What has errors changes nothing but the status.
-    pub(crate) fn loaded(&mut self, outcome: Result<Policy, Box<Rejected>>, now: SystemTime) {
-        match outcome {
-            Ok(policy) => {
-                if !policy.warnings().is_empty() {
-                    warn!("{}", render(policy.warnings(), policy.sources(), false));
-                }
-                let files = policy.sources().files();
-                self.status = PolicyStatus {
-                    rules: Some(policy.rules().len()),
-                    files: files.map(|file| file.name.to_string()).collect(),
-                    since: Some(rfc3339(now)),
-                    error: None,
-                };
-                info!("the policy has {} rules", policy.rules().len());
-                // The user's answers were to questions of the rules before. Files are also
-                // read when something else happens beside them.
-                if !is_same(&policy, &self.policy) {
-                    self.kept.forget();
-                }
-                self.policy = Arc::new(policy);
-                self.compile();
-            }
-            Err(rejected) => {
-                let text = render(&rejected.diagnostics, &rejected.sources, false);
-                let stays = match self.status.rules {
-                    Some(_) => "the last good policy stays live",
-                    None => "every call is refused",
-                };
-                error!("the policy has errors, {stays}\n{text}");
-                self.status.error = Some(text);
-            }
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.policy.clone()
+    }
+
+    pub(crate) fn system(&self) -> Option<Arc<System>> {
+        self.system.clone()
+    }
+
+    /// Decides by another policy from now on; `compiled` is that in the system as it is.
+    pub(crate) fn take_policy(&mut self, read: ReadPolicy, compiled: Option<Compiled>) -> Before {
+        let before = self.before();
+        if let Some(warnings) = read.warnings {
+            warn!("{warnings}");
         }
+        info!("the policy has {} rules", read.policy.rules().len());
+        self.status = read.status;
+        self.generation = read.generation;
+        // The user's answers were to questions of the rules before. Files are also read when
+        // something else happens beside them.
+        if read.differs {
+            self.kept.forget();
+        }
+        self.policy = read.policy;
+        self.compiled = compiled;
+        self.announce();
+        before
+    }
+
+    /// What was read has errors, which changes nothing but the status.
+    pub(crate) fn refuse_policy(&mut self, text: String) {
+        let stays = match self.status.rules {
+            Some(_) => "the last good policy stays live",
+            None => "every call is refused",
+        };
+        error!("the policy has errors, {stays}\n{text}");
+        self.status.error = Some(text);
         self.announce();
     }
 
@@ -179,12 +180,24 @@ impl State {
         domain.is_some_and(|domain| domain.class == "DispVM")
     }
 
-    /// Takes the domain manager's word, or that it has gone silent.
-    pub(crate) fn set_system(&mut self, told: Option<(System, Runs)>) {
-        let (system, runs) = told.map_or((None, Runs::default()), |(s, r)| (Some(s), r));
-        let changed = self.domains() != system.as_ref().map(System::len);
-        self.system = system.map(Arc::new);
-        self.compile();
+    /// Takes the domain manager's word; `compiled` is the policy as it is, in that system.
+    pub(crate) fn take_system(&mut self, compiled: Compiled, runs: Runs) -> Before {
+        let before = self.before();
+        let system = compiled.system().clone();
+        self.compiled = Some(compiled);
+        self.set_system(Some(system), runs);
+        before
+    }
+
+    /// The domain manager has gone silent: nothing is allowed until it is back.
+    pub(crate) fn lose_system(&mut self) {
+        self.compiled = None;
+        self.set_system(None, Runs::default());
+    }
+
+    fn set_system(&mut self, system: Option<Arc<System>>, runs: Runs) {
+        let changed = self.domains() != system.as_ref().map(|system| system.len());
+        self.system = system;
         self.grants.set_system(self.system.clone());
         if let Some(system) = &self.system
             && changed
@@ -200,11 +213,6 @@ impl State {
         if changed {
             self.announce();
         }
-    }
-
-    fn compile(&mut self) {
-        let system = self.system.clone();
-        self.compiled = system.map(|system| Compiled::new(self.policy.clone(), system));
     }
 
     fn domains(&self) -> Option<usize> {
@@ -237,15 +245,4 @@ impl State {
         // Nobody may be listening.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&summary)]);
     }
-}
-
-/// Whether two policies were read from the same texts.
-fn is_same(one: &Policy, other: &Policy) -> bool {
-    let texts = |policy: &Policy| {
-        let files = policy.sources().files();
-        files
-            .map(|file| (file.name.clone(), file.text.clone()))
-            .collect::<Vec<_>>()
-    };
-    texts(one) == texts(other)
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::prepare;
 use crate::prompts::Runs;
 use crate::state::Shared;
 
@@ -66,13 +67,8 @@ pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
     let mut told = false;
     loop {
         let mut heard = false;
-        let ended = watch_once(socket, |told| {
-            heard = true;
-            state.borrow_mut().set_system(Some(told));
-            bell.tried.notify_waiters();
-        });
-        let Err(ended) = ended.await;
-        state.borrow_mut().set_system(None);
+        let Err(ended) = watch_once(socket, state, bell, &mut heard).await;
+        state.borrow_mut().lose_system();
         bell.tried.notify_waiters();
         if heard || !told {
             let cause = std::error::Error::source(&ended).map(|cause| format!(": {cause}"));
@@ -92,7 +88,9 @@ pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
 
 async fn watch_once(
     socket: &Path,
-    mut update: impl FnMut((System, Runs)),
+    state: &Shared,
+    bell: &Doorbell,
+    heard: &mut bool,
 ) -> Result<std::convert::Infallible, WatchEnded> {
     let stream = UnixStream::connect(socket).await?;
     let (reader, mut writer) = stream.into_split();
@@ -112,10 +110,16 @@ async fn watch_once(
     info!("the domain manager is there");
     loop {
         let line = next_line(&mut reader).await?;
-        let system = serde_json::from_slice(&line).map_err(WatchEnded::Malformed)?;
-        let runs = Runs::read(&line).map_err(WatchEnded::Malformed)?;
-        update((system, runs));
+        let told = prepare::aside(move || read(&line)).await?;
+        let (system, runs) = told.map_err(WatchEnded::Malformed)?;
+        prepare::take_system(state, system, runs).await?;
+        *heard = true;
+        bell.tried.notify_waiters();
     }
+}
+
+fn read(line: &[u8]) -> Result<(System, Runs), serde_json::Error> {
+    Ok((serde_json::from_slice(line)?, Runs::read(line)?))
 }
 
 async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, WatchEnded> {

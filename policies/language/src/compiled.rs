@@ -16,16 +16,26 @@ use crate::verdict::Verdict;
 pub struct Compiled {
     policy: Arc<Policy>,
     system: Arc<System>,
-    bound: Bound,
+    bound: Option<Bound>,
 }
 
 impl Compiled {
     /// Prepares.
     pub fn new(policy: Arc<Policy>, system: Arc<System>) -> Self {
         Self {
-            bound: Bound::new(&policy.index, &system),
+            bound: Some(Bound::new(&policy.index, &system)),
             policy,
             system,
+        }
+    }
+
+    /// Prepares nothing: for a policy of so few rules that a change of the system would cost
+    /// more than all its decisions.
+    pub fn of_few_rules(policy: Arc<Policy>, system: Arc<System>) -> Self {
+        Self {
+            policy,
+            system,
+            bound: None,
         }
     }
 
@@ -42,11 +52,14 @@ impl Compiled {
     /// Decides a call.
     pub fn evaluate(&self, call: &Call) -> Verdict {
         let (policy, system) = (&self.policy, &self.system);
+        let Some(bound) = &self.bound else {
+            return policy.evaluate(system, call);
+        };
         let index = &policy.index;
         policy.decide(system, call, |caller, target, at| {
-            let source = self.bound.source(caller);
+            let source = bound.source(caller);
             let source = source.unwrap_or_else(|| Row::Any(index.meaning_caller(caller)));
-            let row = self.bound.target(target, at, caller);
+            let row = bound.target(target, at, caller);
             let target =
                 row.unwrap_or_else(|| Row::Any(index.meaning_target(target, caller, system)));
             index.first_of(&call.service, &source, &target)

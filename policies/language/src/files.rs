@@ -34,7 +34,8 @@ impl FileKind {
 pub(crate) fn old_file(name: &str) -> Option<(&str, Option<&str>)> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+');
     let left_over = [".rpmsave", ".rpmnew", ".swp"];
-    if name.starts_with('.')
+    // A dot hides a file; before a plus there would be no service.
+    if name.starts_with(['.', '+'])
         || left_over.iter().any(|ending| name.ends_with(ending))
         || !name.bytes().all(legal)
     {

@@ -255,6 +255,11 @@ fn policy() {
         "old",
         b"$$anyvm $dispvm allow,user=root\nwork $default ask,default_target=vault\n$include:old\n",
     );
+    plant(
+        "policy_old_files",
+        "some",
+        b"qubes.Gpg my.Service+x\n$anyvm $dispvm allow,user=root\nwork vault ask,default_target=vault\n$tag:office dom0 deny\n",
+    );
     plant("policy_expectations", "some", b"domain work AppVM tags=a default_dispvm=base\ndomain base AppVM template_for_dispvms halted\nwork -> @dispvm qubes.OpenInVM allow target=@dispvm:base\nwork -> my.Service ask targets=a\n");
 }
 

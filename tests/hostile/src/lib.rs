@@ -28,7 +28,7 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
     ("files_answer", files::answer),
@@ -40,6 +40,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("policy_agent_request", policy_agent::request),
     ("policy_answer", policy::answer),
     ("policy_expectations", policy::expectations),
+    ("policy_old_files", policy::old_files),
     ("policy_question", policy::question),
     ("policy_report", policy::report),
     ("policy_system", policy::system),

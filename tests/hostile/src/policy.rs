@@ -5,8 +5,8 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use bulkhead_policy::{
-    Call, Compiled, DomainRef, Expectations, Includes, Policy, PolicyFile, Requested, System,
-    Unreadable,
+    Call, Compiled, DomainRef, Expectations, Includes, Policy, PolicyFile, Rejected, Requested,
+    System, Unreadable,
 };
 use policy_analysis::Explainer;
 use policyd::wire::{ANSWER_MAX, Question};
@@ -48,6 +48,26 @@ impl Includes for Same<'_> {
     }
 }
 
+/// Older files: these names, each with the same text.
+struct Older<'a> {
+    names: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl Includes for Older<'_> {
+    fn read(&self, _: &str) -> Result<String, Unreadable> {
+        Ok(self.text.to_owned())
+    }
+
+    fn list(&self, _: &str) -> Result<Vec<String>, Unreadable> {
+        Ok(self.names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn old_directory(&self) -> Option<String> {
+        Some("/old".to_owned())
+    }
+}
+
 /// A policy parses or is refused with at least one error at places that exist; each of its
 /// rules means the same when it is printed and read again; every call gets a verdict.
 pub fn text(data: &[u8]) {
@@ -68,7 +88,29 @@ pub fn text(data: &[u8]) {
             false => text.to_owned(),
         },
     };
-    match Policy::load(&[file], &Same(text)) {
+    check(Policy::load(&[file], &Same(text)));
+}
+
+/// A directory of older files, as `!compat-4.0` and `--old-policy` read it: the first line holds
+/// their names, the others are what each of them says.
+pub fn old_files(data: &[u8]) {
+    let data = String::from_utf8_lossy(data);
+    let (names, text) = data.split_once('\n').unwrap_or((&data, ""));
+    if text.matches("include").count() > 2 || names.len() > 200 {
+        return;
+    }
+    let file = PolicyFile {
+        directory: "/p".to_owned(),
+        name: "30.policy".to_owned(),
+        text: "!compat-4.0\n".to_owned(),
+    };
+    let names = names.split_whitespace().collect();
+    check(Policy::load(&[file], &Older { names, text }));
+}
+
+/// What must hold of every policy, and of every refusal of one.
+fn check(outcome: Result<Policy, Rejected>) {
+    match outcome {
         Ok(policy) => {
             for rule in policy.rules() {
                 let printed = rule.to_string();
@@ -78,10 +120,14 @@ pub fn text(data: &[u8]) {
                 assert_eq!((&again.source, &again.target), (&rule.source, &rule.target));
                 assert_eq!(again.action, rule.action);
             }
-            let system = world();
-            let explainer = Explainer::new(&policy, &system);
+            let compiled = Compiled::new(Arc::new(policy), Arc::new(world()));
+            let (policy, system) = (compiled.policy(), compiled.system());
+            let explainer = Explainer::new(policy, system);
             for target in ["", "work", "vault", "dom0", "@dispvm", "@dispvm:base"] {
-                let _ = explainer.explain(&call("work", target, "my.Service+x"));
+                let call = call("work", target, "my.Service+x");
+                let _ = explainer.explain(&call);
+                let (found, bound) = (policy.evaluate(system, &call), compiled.evaluate(&call));
+                assert_eq!((found.word(), found.rule()), (bound.word(), bound.rule()));
             }
         }
         Err(rejected) => {

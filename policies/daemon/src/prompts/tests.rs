@@ -4,15 +4,18 @@
 use std::cell::RefCell;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bulkhead_policy::Policy;
+use bulkhead_policy::{Compiled, Policy};
 use policy_ledger::{Ledger, SealKey};
 
 use super::*;
 use crate::book::Book;
 use crate::clock::Moment;
 use crate::grants_file::GrantsFile;
+use crate::live::Live;
+use crate::prepare::ReadPolicy;
 use crate::settings::Settings;
 use crate::state::State;
 
@@ -29,15 +32,16 @@ async fn a_question_that_nobody_answers_is_refused_in_the_end() {
     let ledger = Ledger::open(&root.path().join("ledger"), key, limits, "boot").unwrap();
     let grants = GrantsFile::new(root.path().join("grants.json"), "boot".to_owned());
     let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger), grants)));
-    let policy = Policy::from_texts([("30-user.policy", "t * work @anyvm ask\n")]);
-    let told = (
-        serde_json::from_str(SYSTEM).unwrap(),
-        Runs::read(SYSTEM.as_bytes()).unwrap(),
-    );
-    state
-        .borrow_mut()
-        .loaded(Ok(policy.unwrap()), SystemTime::now());
-    state.borrow_mut().set_system(Some(told));
+    let live = Live {
+        policy: Policy::from_texts([("30-user.policy", "t * work @anyvm ask\n")]).unwrap(),
+        generation: None,
+    };
+    let read = ReadPolicy::new(live, &Policy::empty(), SystemTime::now());
+    let system = serde_json::from_str(SYSTEM).unwrap();
+    let compiled = Compiled::new(read.policy.clone(), Arc::new(system));
+    let runs = Runs::read(SYSTEM.as_bytes()).unwrap();
+    let _ = state.borrow_mut().take_policy(read, None);
+    let _ = state.borrow_mut().take_system(compiled, runs);
     let socket = root.path().join("agent.sock");
     // It takes the question and says nothing.
     let _agent = UnixListener::bind(&socket).unwrap();
