@@ -95,14 +95,14 @@ pub(crate) const GNTALLOC_FLAG_WRITABLE: u16 = 1;
 /// A request number and the structure it takes: made together, so that they fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<T> {
-    number: libc::c_ulong,
+    number: libc::Ioctl,
     takes: std::marker::PhantomData<T>,
 }
 
 impl<T> Request<T> {
     const fn new(group: u8, nr: u8) -> Self {
         // `_IOC(_IOC_NONE, group, nr, sizeof(T))`
-        let number = nix::request_code_none!(group, nr) | ((size_of::<T>() as libc::c_ulong) << 16);
+        let number = nix::request_code_none!(group, nr) | ((size_of::<T>() as libc::Ioctl) << 16);
         Self {
             number,
             takes: std::marker::PhantomData,
@@ -110,8 +110,8 @@ impl<T> Request<T> {
     }
 
     /// The number, as the header's macro gives it.
-    pub const fn number(self) -> libc::c_ulong {
-        self.number
+    pub const fn number(self) -> u64 {
+        self.number as u64
     }
 
     /// Makes the request. The result is what the kernel returns, at least 0.
