@@ -57,7 +57,7 @@ fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
         server,
         client,
         port,
-        rings: false,
+        ours: false,
     }
 }
 
@@ -87,7 +87,8 @@ impl SocketChannel {
         port: Port,
         patience: Patience<'_>,
     ) -> Result<Self, OpenError> {
-        let found = arrive(folder, meeting(server, client, port), patience)?;
+        let greet = |socket| Ok(Some(socket));
+        let found = arrive(folder, meeting(server, client, port), patience, greet)?;
         let socket = found.ok_or(OpenError::TimedOut { server, port })?;
         let watched = epoll()?;
         let all = EpollEvent::new(EpollFlags::EPOLLIN | quiet(), 0);

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How whoever came first to a meeting learns that the other one is there.
 //!
-//! A client that finds no server hangs up a bell, a socket of its own in the folder, and looks
-//! once more; a server takes its place and then rings. Whichever order these happen in, one of
-//! the two sees the other. Watching the folder with inotify would do as well, but the kernel
-//! takes many milliseconds to close a watch, and there is one for each call.
+//! A client that finds no server hangs up a bell, a listening socket of its own in the folder, and
+//! looks once more. A server that finds the bell comes to it with the memory, and needs no name;
+//! else it takes its place under its name and then rings, by coming with nothing. Whichever
+//! order these happen in, one of the two sees the other. Watching the folder with inotify would
+//! do as well, but the kernel takes many milliseconds to close a watch, and there is one for
+//! each call.
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use super::meeting::with_address;
 use crate::patience::Patience;
@@ -20,7 +24,7 @@ use crate::patience::Patience;
 /// The bell of one client; it comes down when this is dropped.
 #[derive(Debug)]
 pub(super) struct Bell {
-    socket: UnixDatagram,
+    listener: UnixListener,
     path: PathBuf,
 }
 
@@ -28,27 +32,38 @@ impl Bell {
     /// Hangs up a bell under `name`, in the place of one that an earlier client left.
     pub fn hang(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
-        let bind = || with_address(folder, name, |address| UnixDatagram::bind(address));
-        let socket = match bind() {
+        let bind = || with_address(folder, name, |address| UnixListener::bind(address));
+        let listener = match bind() {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 fs::remove_file(&path)?;
                 bind()?
             }
             result => result?,
         };
-        let bell = Self { socket, path };
-        bell.socket.set_nonblocking(true)?;
+        let bell = Self { listener, path };
+        bell.listener.set_nonblocking(true)?;
         // Domains of the local back end may be different users.
         fs::set_permissions(&bell.path, fs::Permissions::from_mode(0o666))?;
         Ok(bell)
     }
 
-    /// Waits until it rings, at most for `at_most`.
-    pub fn wait(&self, patience: Patience<'_>, at_most: Option<Duration>) -> io::Result<()> {
-        patience.wait(self.socket.as_fd(), at_most)?;
-        // Whatever rang, and if it rang, the client looks for itself.
-        let _ = self.socket.recv(&mut [0; 1]);
-        Ok(())
+    /// Waits until it rings, at most for `at_most`: the connection on which it rang, which may bring
+    /// nothing.
+    pub fn wait(
+        &self,
+        patience: Patience<'_>,
+        at_most: Option<Duration>,
+    ) -> io::Result<Option<UnixStream>> {
+        patience.wait(self.listener.as_fd(), at_most)?;
+        match self.listener.accept() {
+            Ok((socket, _)) => Ok(Some(socket)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted => Ok(None),
+                _ => Err(error),
+            },
+        }
     }
 }
 
@@ -58,12 +73,12 @@ impl Drop for Bell {
     }
 }
 
-/// Rings the bell `name`, if there is one.
-pub(super) fn ring(folder: &Path, name: &str) {
-    let Ok(socket) = UnixDatagram::unbound() else {
-        return;
-    };
-    // A bell that takes no more is ringing already.
-    let _ = socket.set_nonblocking(true);
-    let _ = with_address(folder, name, |address| socket.send_to(&[0], address));
+/// Comes to the bell `name`, if there is one that takes anybody. Never waits for who hung it up.
+pub(super) fn come(folder: &Path, name: &str) -> Option<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
+    let connected = with_address(folder, name, |address| {
+        connect(socket.as_raw_fd(), &UnixAddr::new(address)?).map_err(io::Error::from)
+    });
+    connected.ok().map(|()| UnixStream::from(socket))
 }

@@ -46,7 +46,7 @@ impl LocalLink {
         })
     }
 
-    /// A client's link.
+    /// The link of one whose peer is there.
     pub fn open(socket: UnixStream) -> Result<Self, OpenError> {
         let watched = watch(&socket)?;
         Ok(Self {
@@ -120,22 +120,29 @@ fn watch(socket: impl AsFd) -> Result<Epoll, OpenError> {
 /// Accepts the first client that is still there and hands it the memory.
 fn take_in(meeting: &MeetingPoint, memory: &OwnedFd) -> io::Result<Option<UnixStream>> {
     while let Some(socket) = meeting.accept()? {
-        let descriptors = [memory.as_raw_fd()];
-        let handed = sendmsg::<()>(
-            socket.as_raw_fd(),
-            &[IoSlice::new(HAND_OVER)],
-            &[ControlMessage::ScmRights(&descriptors)],
-            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
-            None,
-        );
-        match handed {
-            Ok(_) => return Ok(Some(socket)),
-            // It lost patience before we looked; the next one may be still there.
-            Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => {}
-            Err(error) => return Err(error.into()),
+        // One that lost patience before we looked has left; the next one may be still there.
+        if hand_over(&socket, memory)? {
+            return Ok(Some(socket));
         }
     }
     Ok(None)
+}
+
+/// Hands the memory to a client; false when it has left.
+pub(super) fn hand_over(socket: &UnixStream, memory: &OwnedFd) -> io::Result<bool> {
+    let descriptors = [memory.as_raw_fd()];
+    let handed = sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(HAND_OVER)],
+        &[ControlMessage::ScmRights(&descriptors)],
+        MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+    match handed {
+        Ok(_) => Ok(true),
+        Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits for the server to hand over the memory; `None` when it left instead.

@@ -38,8 +38,8 @@ pub(crate) struct Meeting {
     pub client: DomId,
     /// For which of their channels.
     pub port: Port,
-    /// Whether every server rings. Other programs than ours do not.
-    pub rings: bool,
+    /// Whether every server is one of ours, which come to a bell or ring it. Other programs do not.
+    pub ours: bool,
 }
 
 impl Meeting {
@@ -56,7 +56,7 @@ impl Meeting {
     }
 
     /// The client's bell; like all names it begins with whose it is.
-    fn bell(&self) -> String {
+    pub(super) fn bell(&self) -> String {
         let Self {
             kind,
             server,
@@ -78,6 +78,12 @@ pub(crate) struct MeetingPoint {
 }
 
 impl MeetingPoint {
+    /// Takes away the name of whoever listened before.
+    pub fn clear(folder: &Path, meeting: Meeting) {
+        // Mostly there was nobody.
+        let _ = fs::remove_file(folder.join(meeting.name()));
+    }
+
     /// Listens in `folder`, in the place of whoever did before, and rings for the client.
     pub fn open(folder: &Path, meeting: Meeting) -> Result<Self, OpenError> {
         let name = meeting.name();
@@ -101,7 +107,8 @@ impl MeetingPoint {
         })();
         match named {
             Ok(identity) => {
-                bell::ring(folder, &meeting.bell());
+                // The name is all that there is to tell.
+                drop(bell::come(folder, &meeting.bell()));
                 Ok(Self {
                     listener,
                     path,
@@ -144,32 +151,43 @@ impl Drop for MeetingPoint {
 }
 
 /// Connects in `folder` as soon as the server is there; `None` when the wait was over first.
-pub(crate) fn arrive(
+///
+/// `greet` makes of a connection what the client needs. Where it is nothing, that was no server, or
+/// one that left: perhaps another one comes.
+pub(crate) fn arrive<T>(
     folder: &Path,
     meeting: Meeting,
     patience: Patience<'_>,
-) -> Result<Option<UnixStream>, OpenError> {
+    mut greet: impl FnMut(UnixStream) -> Result<Option<T>, OpenError>,
+) -> Result<Option<T>, OpenError> {
     let unusable = |source| OpenError::Folder {
         folder: folder.to_owned(),
         source,
     };
     let name = meeting.name();
-    if let Some(socket) = try_connect(folder, &name).map_err(unusable)? {
-        return Ok(Some(socket));
+    let mut greet = |came: Option<UnixStream>| came.map_or(Ok(None), &mut greet);
+    let look = || try_connect(folder, &name).map_err(unusable);
+    if let Some(met) = greet(look()?)? {
+        return Ok(Some(met));
     }
     let bell = Bell::hang(folder, &meeting.bell()).ok();
     let mut pause = LOOK_AGAIN;
     loop {
         // Looked at after the bell is in place: nothing can slip in between.
-        if let Some(socket) = try_connect(folder, &name).map_err(unusable)? {
-            return Ok(Some(socket));
+        if let Some(met) = greet(look()?)? {
+            return Ok(Some(met));
         }
         if patience.is_over().map_err(unusable)? {
             return Ok(None);
         }
-        let look_again = (!meeting.rings).then_some(pause);
+        let look_again = (!meeting.ours).then_some(pause);
         match &bell {
-            Some(bell) => bell.wait(patience, look_again).map_err(unusable)?,
+            Some(bell) => {
+                let came = bell.wait(patience, look_again).map_err(unusable)?;
+                if let Some(met) = greet(came.filter(|_| meeting.ours))? {
+                    return Ok(Some(met));
+                }
+            }
             None => std::thread::sleep(pause),
         }
         pause = (pause * 2).min(LOOK_AGAIN_MAX);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The local transport: domains that are process trees on one kernel.
 //!
-//! The server listens on a socket in a folder both see. To the client that connects it
-//! hands a sealed memfd with the control page and the rings; the socket stays open, one
-//! byte on it is a wake-up, and its end is the peer's death. There is no isolation in
+//! The server listens on a socket in a folder both see, unless the client came first and listens
+//! itself. The server hands the client a sealed memfd with the control page and the rings; the
+//! socket stays open, one byte on it is a wake-up, and its end is the peer's death. There is no isolation in
 //! this: it exists so that everything above can run without a hypervisor.
 //!
 //! A socket rather than a pair of eventfds, since both ends of an eventfd share its flags
@@ -14,6 +14,7 @@ mod link;
 mod meeting;
 mod pages;
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use bulkhead_types::{DomId, Port};
@@ -40,7 +41,7 @@ fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
         server,
         client,
         port,
-        rings: true,
+        ours: true,
     }
 }
 
@@ -67,7 +68,14 @@ pub(crate) fn serve(
     ring.publish_orders();
     let sizes = ring.sizes();
     let end = End::serve(ring, sizes);
-    let meeting = MeetingPoint::open(folder, meeting(server, client, port))?;
+    let meeting = meeting(server, client, port);
+    if let Some(socket) = bell::come(folder, &meeting.bell())
+        && link::hand_over(&socket, &memory).is_ok_and(|handed| handed)
+    {
+        MeetingPoint::clear(folder, meeting);
+        return Ok((end, LocalLink::open(socket)?));
+    }
+    let meeting = MeetingPoint::open(folder, meeting)?;
     Ok((end, LocalLink::waiting(meeting, memory)?))
 }
 
@@ -80,36 +88,34 @@ pub(crate) fn connect(
     patience: Patience<'_>,
 ) -> Result<(End<SharedRing>, LocalLink), OpenError> {
     let timed_out = || OpenError::TimedOut { server, port };
-    loop {
-        let socket =
-            arrive(folder, meeting(server, client, port), patience)?.ok_or_else(timed_out)?;
-        // No memory: that server left before it took us in; perhaps another one comes.
-        let Some(memory) = link::receive_memory(&socket, patience, timed_out)? else {
-            continue;
-        };
-        let corrupt = |what| OpenError::Corrupt { server, what };
+    let greet = |socket: UnixStream| -> Result<_, OpenError> {
+        let memory = link::receive_memory(&socket, patience, timed_out)?;
+        Ok(memory.map(|memory| (memory, socket)))
+    };
+    let met = arrive(folder, meeting(server, client, port), patience, greet)?;
+    let (memory, socket) = met.ok_or_else(timed_out)?;
+    let corrupt = |what| OpenError::Corrupt { server, what };
 
-        // A file that could shrink under the mapping would kill us.
-        let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).unwrap_or(0);
-        if !SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK) {
-            return Err(corrupt("its memory is not sealed"));
-        }
-        let size = nix::sys::stat::fstat(&memory)
-            .map_err(OpenError::system("look at a ring"))?
-            .st_size;
-        let length = usize::try_from(size).unwrap_or(0);
-        if !(PAGE..=LENGTH_MAX).contains(&length) {
-            return Err(corrupt("its memory has an impossible size"));
-        }
-        let mapping = FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"))?;
-        let region = Region::File(mapping);
-        let orders = offered_orders(&region).ok_or_else(|| corrupt("impossible ring sizes"))?;
-        let ring = SharedRing::contiguous(region, orders)
-            .ok_or_else(|| corrupt("its memory is smaller than its rings"))?;
-        let sizes = ring.sizes();
-        let end = End::join(ring, sizes);
-        let link = LocalLink::open(socket)?;
-        link.wake_peer();
-        return Ok((end, link));
+    // A file that could shrink under the mapping would kill us.
+    let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).unwrap_or(0);
+    if !SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK) {
+        return Err(corrupt("its memory is not sealed"));
     }
+    let size = nix::sys::stat::fstat(&memory)
+        .map_err(OpenError::system("look at a ring"))?
+        .st_size;
+    let length = usize::try_from(size).unwrap_or(0);
+    if !(PAGE..=LENGTH_MAX).contains(&length) {
+        return Err(corrupt("its memory has an impossible size"));
+    }
+    let mapping = FileMapping::new(&memory, length).map_err(OpenError::system("map a ring"))?;
+    let region = Region::File(mapping);
+    let orders = offered_orders(&region).ok_or_else(|| corrupt("impossible ring sizes"))?;
+    let ring = SharedRing::contiguous(region, orders)
+        .ok_or_else(|| corrupt("its memory is smaller than its rings"))?;
+    let sizes = ring.sizes();
+    let end = End::join(ring, sizes);
+    let link = LocalLink::open(socket)?;
+    link.wake_peer();
+    Ok((end, link))
 }

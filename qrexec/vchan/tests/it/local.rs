@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::Duration;
 
@@ -134,12 +134,11 @@ fn a_dead_servers_socket_is_not_mistaken_for_a_server() {
 fn a_client_takes_the_place_of_one_that_died_waiting() {
     let pair = Pair::local();
     let left = pair.folder.path().join("bell.0.7.513.ring");
-    drop(UnixDatagram::bind(&left).unwrap());
+    drop(UnixListener::bind(&left).unwrap());
     thread::scope(|scope| {
         let client = scope.spawn(|| pair.connect());
-        // Only a bell that somebody waits for takes this.
-        let visitor = UnixDatagram::unbound().unwrap();
-        while visitor.send_to(&[0], &left).is_err() {
+        // Only a bell that somebody waits for takes this. It brings nothing, and the client waits on.
+        while UnixStream::connect(&left).is_err() {
             thread::yield_now();
         }
         let mut server = pair.serve(RingSizes::both(4096));
@@ -147,6 +146,20 @@ fn a_client_takes_the_place_of_one_that_died_waiting() {
         client.join().unwrap();
     });
     assert!(names(&pair).is_empty());
+}
+
+#[test]
+fn a_server_comes_to_a_client_that_waits_and_takes_no_name() {
+    let pair = Pair::local();
+    // Nobody takes anything from this bell, so what happens is up to the server.
+    let bell = UnixListener::bind(pair.folder.path().join("bell.0.7.513.ring")).unwrap();
+    drop(UnixListener::bind(pair.folder.path().join("ring.7.0.513.sock")).unwrap());
+    let mut server = pair.serve(RingSizes::both(4096));
+    assert_eq!(names(&pair), ["bell.0.7.513.ring"]);
+    assert_eq!(server.state(), State::Waiting);
+    // A client that lost patience has gone as one that died has.
+    drop(bell);
+    wait_for(&mut server, State::Closed);
 }
 
 #[test]
@@ -190,7 +203,7 @@ fn leftovers_of_a_dead_domain_go_and_others_stay() {
     std::mem::forget(dead);
     std::mem::forget(pair.serve(RingSizes::both(4096)));
     for bell in ["bell.7.0.513.ring", "bell.0.7.512.ring"] {
-        drop(UnixDatagram::bind(pair.folder.path().join(bell)).unwrap());
+        drop(UnixListener::bind(pair.folder.path().join(bell)).unwrap());
     }
     let alive = pair.client.share(id(SERVER), 1).unwrap();
     remove_leftovers(pair.folder.path(), id(SERVER)).unwrap();
