@@ -95,14 +95,14 @@ pub(crate) const GNTALLOC_FLAG_WRITABLE: u16 = 1;
 /// A request number and the structure it takes: made together, so that they fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<T> {
-    number: libc::Ioctl,
+    number: u64,
     takes: std::marker::PhantomData<T>,
 }
 
 impl<T> Request<T> {
     const fn new(group: u8, nr: u8) -> Self {
-        // `_IOC(_IOC_NONE, group, nr, sizeof(T))`
-        let number = nix::request_code_none!(group, nr) | ((size_of::<T>() as libc::Ioctl) << 16);
+        // `_IOC(_IOC_NONE, group, nr, sizeof(T))`; libraries of C differ in its type.
+        let number = ((size_of::<T>() as u64) << 16) | ((group as u64) << 8) | nr as u64;
         Self {
             number,
             takes: std::marker::PhantomData,
@@ -111,7 +111,7 @@ impl<T> Request<T> {
 
     /// The number, as the header's macro gives it.
     pub const fn number(self) -> u64 {
-        self.number as u64
+        self.number
     }
 
     /// Makes the request. The result is what the kernel returns, at least 0.
@@ -121,7 +121,7 @@ impl<T> Request<T> {
         let result = unsafe {
             libc::ioctl(
                 device.as_raw_fd(),
-                self.number,
+                self.number as libc::Ioctl,
                 std::ptr::from_mut(argument),
             )
         };
@@ -136,7 +136,13 @@ impl<T> Request<T> {
     /// and writes according to the counts in it.
     pub unsafe fn issue_long(self, device: &File, buffer: &mut [u64]) -> io::Result<u32> {
         // SAFETY: the caller vouches for the buffer.
-        let result = unsafe { libc::ioctl(device.as_raw_fd(), self.number, buffer.as_mut_ptr()) };
+        let result = unsafe {
+            libc::ioctl(
+                device.as_raw_fd(),
+                self.number as libc::Ioctl,
+                buffer.as_mut_ptr(),
+            )
+        };
         u32::try_from(result).map_err(|_| io::Error::last_os_error())
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
-use bulkhead_vchan::{Endpoints, RingSizes, State, Vchan};
+use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
 
@@ -69,10 +69,10 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
     vchan.context("cannot announce the connection for the call's data")
 }
 
-/// Waits for the other side on an announced vchan and greets it. `helper`, if there is one, is the
+/// Greets the other side on an announced vchan and waits for it. `helper`, if there is one, is the
 /// connection to whoever arranged the call: when it ends, the other side is not likely to come.
 pub fn meet(
-    mut vchan: Vchan,
+    vchan: Vchan,
     helper: Option<BorrowedFd<'_>>,
     patience: Option<Duration>,
 ) -> Result<Channel, ChannelError> {
@@ -80,7 +80,8 @@ pub fn meet(
     let mut deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
     let mut helper = helper.map(|fd| (fd, Interest::Readable));
     let mut alone = false;
-    while vchan.state() == State::Waiting {
+    let mut channel = Channel::greet(vchan)?;
+    while channel.is_waiting() {
         if deadline <= Instant::now() {
             return Err(if alone {
                 ChannelError::Closed
@@ -88,18 +89,18 @@ pub fn meet(
                 ChannelError::TimedOut
             });
         }
-        let channel = (vchan.fd(), Interest::Readable);
+        let coming = (channel.fd(), Interest::Readable);
         let [came, ended] =
-            wait([Some(channel), helper], Some(deadline)).map_err(ChannelError::Wait)?;
+            wait([Some(coming), helper], Some(deadline)).map_err(ChannelError::Wait)?;
         if came.readable {
-            vchan.acknowledge().map_err(ChannelError::Wait)?;
+            channel.acknowledge()?;
         }
         if ended.any() {
             (helper, alone) = (None, true);
             deadline = deadline.min(Instant::now() + ALONE);
         }
     }
-    Channel::open(vchan, deadline)
+    channel.agree(deadline)
 }
 
 /// Makes the call and says what it came to; the code that this process should end with.

@@ -13,13 +13,18 @@ use qrexec_protocol::frame::{Incoming, Receiver, Violation, hello};
 use qrexec_protocol::version::Version;
 use thiserror::Error;
 
+use crate::wait::{Interest, wait};
+
 /// A connection to a daemon.
 ///
-/// Greetings cross on the way: whoever waits for the daemon's before asking waits twice. The
-/// connection stays open as long as the call runs: its end tells that the call has ended.
+/// Greetings cross on the way: whoever waits for the daemon's before asking waits twice. Ours goes
+/// together with the question. The connection stays open as long as the call runs: its end tells
+/// that the call has ended.
 #[derive(Debug)]
 pub struct DaemonSocket {
     stream: UnixStream,
+    /// Whether the daemon has been greeted.
+    greeted: bool,
     receiver: Receiver<FromDaemon>,
     path: PathBuf,
 }
@@ -58,7 +63,7 @@ pub enum DaemonError {
 }
 
 impl DaemonSocket {
-    /// Connects and greets.
+    /// Connects.
     pub fn connect(path: &Path) -> Result<Self, DaemonError> {
         let socket = |source| DaemonError::Socket {
             path: path.to_owned(),
@@ -76,13 +81,12 @@ impl DaemonSocket {
             }
             Err(error) => return Err(socket(error)),
         };
-        let mut daemon = Self {
+        Ok(Self {
             stream,
+            greeted: false,
             receiver: Receiver::new(),
             path: path.to_owned(),
-        };
-        daemon.ask(&hello(Version::SOCKET))?;
-        Ok(daemon)
+        })
     }
 
     /// Asks for a command to be started; the answer is the daemon's domain and the port.
@@ -132,12 +136,7 @@ impl DaemonSocket {
                 Incoming::Message(Answer::Busy) => {
                     return Err(DaemonError::Busy(self.path.clone()));
                 }
-                Incoming::Message(Answer::Accepted(Accepted { route, .. })) => {
-                    self.stream
-                        .set_read_timeout(None)
-                        .map_err(|source| self.failed(source))?;
-                    return Ok(route);
-                }
+                Incoming::Message(Answer::Accepted(Accepted { route, .. })) => return Ok(route),
             }
         }
     }
@@ -145,21 +144,18 @@ impl DaemonSocket {
     fn failed(&self, source: io::Error) -> DaemonError {
         let path = self.path.clone();
         match source.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => DaemonError::TimedOut(path),
             ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => DaemonError::Refused(path),
             _ => DaemonError::Socket { path, source },
         }
     }
 
-    fn send(&mut self, frame: &[u8]) -> Result<(), DaemonError> {
-        self.stream
-            .write_all(frame)
-            .map_err(|source| self.failed(source))
-    }
-
     /// Sends a command. A daemon that has hung up already may have said why.
-    fn ask(&mut self, frame: &[u8]) -> Result<(), DaemonError> {
-        match self.send(frame) {
+    fn ask(&mut self, command: &[u8]) -> Result<(), DaemonError> {
+        let greeting = hello(Version::SOCKET);
+        let greeting = if self.greeted { &[] } else { &greeting[..] };
+        self.greeted = true;
+        let sent = self.stream.write_all(&[greeting, command].concat());
+        match sent.map_err(|source| self.failed(source)) {
             Err(DaemonError::Refused(_)) => Ok(()),
             result => result,
         }
@@ -174,14 +170,14 @@ impl DaemonSocket {
             if let Some(incoming) = self.receiver.next().map_err(violation)? {
                 return Ok(incoming);
             }
-            let left = deadline
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
+            let entry = (self.stream.as_fd(), Interest::Readable);
+            let [seen] =
+                wait([Some(entry)], Some(deadline)).map_err(|source| self.failed(source))?;
+            if !seen.any() {
+                return Err(DaemonError::TimedOut(self.path.clone()));
+            }
             let mut bytes = [0; 64];
-            let read = self
-                .stream
-                .set_read_timeout(Some(left))
-                .and_then(|()| self.stream.read(&mut bytes));
+            let read = self.stream.read(&mut bytes);
             match read {
                 Ok(0) => return Err(DaemonError::Refused(self.path.clone())),
                 Ok(len) => self.receiver.push(&bytes[..len]),
