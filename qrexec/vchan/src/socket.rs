@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use crate::local::{Meeting, MeetingPoint, arrive};
+use crate::local::{Meeting, MeetingPoint, arrive, ring};
 use crate::patience::Patience;
 use crate::ring::{Orders, Which};
 use crate::stream::wait_readable;
@@ -57,7 +57,7 @@ fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
         server,
         client,
         port,
-        ours: false,
+        comes: false,
     }
 }
 
@@ -70,13 +70,15 @@ impl SocketChannel {
         port: Port,
         orders: Orders,
     ) -> Result<Self, OpenError> {
-        let meeting = MeetingPoint::open(folder, meeting(server, client, port))?;
+        let meeting = meeting(server, client, port);
+        let point = MeetingPoint::open(folder, meeting)?;
+        ring(folder, meeting);
         let watched = epoll()?;
         watched
-            .add(meeting.listener(), input())
+            .add(point.listener(), input())
             .map_err(OpenError::system("watch a channel"))?;
         let (receive, send) = (orders.size(Which::Left), orders.size(Which::Right));
-        Ok(Self::new(watched, Line::Waiting(meeting), receive, send))
+        Ok(Self::new(watched, Line::Waiting(point), receive, send))
     }
 
     /// Connects as soon as the server listens.

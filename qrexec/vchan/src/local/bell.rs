@@ -2,11 +2,11 @@
 //! How whoever came first to a meeting learns that the other one is there.
 //!
 //! A client that finds no server hangs up a bell, a listening socket of its own in the folder, and
-//! looks once more. A server that finds the bell comes to it with the memory, and needs no name;
-//! else it takes its place under its name and then rings, by coming with nothing. Whichever
-//! order these happen in, one of the two sees the other. Watching the folder with inotify would
-//! do as well, but the kernel takes many milliseconds to close a watch, and there is one for
-//! each call.
+//! looks once more. A server comes to the bell with the memory, and needs no name; where there is
+//! none it takes its name, and looks for the bell once more. Whichever order these happen in, one
+//! of the two sees the other. If both do, the name goes, and they meet at the bell. Watching the
+//! folder with inotify would do as well, but the kernel takes many milliseconds to close a
+//! watch, and there is one for each call.
 
 use std::fs;
 use std::io;
@@ -47,8 +47,8 @@ impl Bell {
         Ok(bell)
     }
 
-    /// Waits until it rings, at most for `at_most`: the connection on which it rang, which may bring
-    /// nothing.
+    /// Waits until it rings, at most for `at_most`: the connection of who came, which may
+    /// bring nothing.
     pub fn wait(
         &self,
         patience: Patience<'_>,

@@ -22,7 +22,7 @@ use crate::patience::Patience;
 
 /// The longest path that fits into a socket address, without its final NUL.
 const ADDRESS_MAX: usize = 107;
-/// When to look again for a server that rings no bell; twice as long after each time.
+/// When to look again for a server that comes to no bell; twice as long after each time.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The longest time between two looks.
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(50);
@@ -38,8 +38,8 @@ pub(crate) struct Meeting {
     pub client: DomId,
     /// For which of their channels.
     pub port: Port,
-    /// Whether every server is one of ours, which come to a bell or ring it. Other programs do not.
-    pub ours: bool,
+    /// Whether every server brings the channel to the client's bell. Other programs than ours do not.
+    pub comes: bool,
 }
 
 impl Meeting {
@@ -84,7 +84,7 @@ impl MeetingPoint {
         let _ = fs::remove_file(folder.join(meeting.name()));
     }
 
-    /// Listens in `folder`, in the place of whoever did before, and rings for the client.
+    /// Listens in `folder`, in the place of whoever did before. A client that waits still has to be told.
     pub fn open(folder: &Path, meeting: Meeting) -> Result<Self, OpenError> {
         let name = meeting.name();
         let path = folder.join(&name);
@@ -106,15 +106,11 @@ impl MeetingPoint {
             Ok((found.dev(), found.ino()))
         })();
         match named {
-            Ok(identity) => {
-                // The name is all that there is to tell.
-                drop(bell::come(folder, &meeting.bell()));
-                Ok(Self {
-                    listener,
-                    path,
-                    identity,
-                })
-            }
+            Ok(identity) => Ok(Self {
+                listener,
+                path,
+                identity,
+            }),
             Err(source) => {
                 let _ = fs::remove_file(folder.join(&unnamed));
                 Err(unusable(source))
@@ -150,6 +146,11 @@ impl Drop for MeetingPoint {
     }
 }
 
+/// Tells a client that waits that there is a name now.
+pub(crate) fn ring(folder: &Path, meeting: Meeting) {
+    drop(bell::come(folder, &meeting.bell()));
+}
+
 /// Connects in `folder` as soon as the server is there; `None` when the wait was over first.
 ///
 /// `greet` makes of a connection what the client needs. Where it is nothing, that was no server, or
@@ -180,11 +181,11 @@ pub(crate) fn arrive<T>(
         if patience.is_over().map_err(unusable)? {
             return Ok(None);
         }
-        let look_again = (!meeting.ours).then_some(pause);
+        let look_again = (!meeting.comes).then_some(pause);
         match &bell {
             Some(bell) => {
                 let came = bell.wait(patience, look_again).map_err(unusable)?;
-                if let Some(met) = greet(came.filter(|_| meeting.ours))? {
+                if let Some(met) = greet(came.filter(|_| meeting.comes))? {
                     return Ok(Some(met));
                 }
             }

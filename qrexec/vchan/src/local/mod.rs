@@ -14,6 +14,7 @@ mod link;
 mod meeting;
 mod pages;
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 pub(crate) use self::link::LocalLink;
-pub(crate) use self::meeting::{Meeting, MeetingPoint, arrive};
+pub(crate) use self::meeting::{Meeting, MeetingPoint, arrive, ring};
 pub use self::pages::remove_leftovers;
 pub(crate) use self::pages::{OwnPages, PeerPages};
 use crate::OpenError;
@@ -41,7 +42,7 @@ fn meeting(server: DomId, client: DomId, port: Port) -> Meeting {
         server,
         client,
         port,
-        ours: true,
+        comes: true,
     }
 }
 
@@ -69,14 +70,23 @@ pub(crate) fn serve(
     let sizes = ring.sizes();
     let end = End::serve(ring, sizes);
     let meeting = meeting(server, client, port);
-    if let Some(socket) = bell::come(folder, &meeting.bell())
-        && link::hand_over(&socket, &memory).is_ok_and(|handed| handed)
-    {
+    let come = || bell::come(folder, &meeting.bell()).filter(|to| hand_over(to, &memory));
+    if let Some(socket) = come() {
         MeetingPoint::clear(folder, meeting);
         return Ok((end, LocalLink::open(socket)?));
     }
-    let meeting = MeetingPoint::open(folder, meeting)?;
-    Ok((end, LocalLink::waiting(meeting, memory)?))
+    let point = MeetingPoint::open(folder, meeting)?;
+    // A client that looked before there was a name waits at its bell, and is met there.
+    let link = match come() {
+        Some(socket) => LocalLink::open(socket)?,
+        None => LocalLink::waiting(point, memory)?,
+    };
+    Ok((end, link))
+}
+
+/// Hands the memory to a client that waits; false if it does not any more.
+fn hand_over(client: &UnixStream, memory: &OwnedFd) -> bool {
+    link::hand_over(client, memory).unwrap_or(false)
 }
 
 /// Meets the server and maps what it hands over.
