@@ -11,6 +11,9 @@
 //! messages name service and target; exit codes are those of [`qrexec_protocol::exit`].
 #![forbid(unsafe_code)]
 
+pub mod dom0_arguments;
+pub mod guest_arguments;
+
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -117,6 +120,12 @@ pub fn relay(channel: Channel, local: Local, what: &str) -> i32 {
             qrexec_protocol::exit::MALFORMED
         }
     }
+}
+
+/// Prints what is wrong with a command line of `program`.
+pub fn print_usage(error: &lexopt::Error, program: &str) {
+    eprintln!("error: {error}");
+    eprintln!("hint: `{program} --help` tells what can be said");
 }
 
 /// Prints an error with its causes.

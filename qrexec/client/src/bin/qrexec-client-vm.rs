@@ -2,20 +2,18 @@
 //! The command `qrexec-client-vm`: a guest asks for a call.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bulkhead_types::Service;
 use bulkhead_vchan::Endpoints;
-use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
-use qrexec_client::{Streams, announce, meet, print_error, relay};
+use qrexec_client::guest_arguments::{GuestArguments, HELP};
+use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
 use qrexec_protocol::agent_link::BUSY;
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::exit;
@@ -27,58 +25,16 @@ use qrexec_relay::{Local, Program, Sink};
 /// How long the other side may take to connect once the call has been allowed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Calls a service in another domain.
-#[derive(Debug, Parser)]
-#[command(name = "qrexec-client-vm")]
-struct Arguments {
-    /// Taken for compatibility: the buffers have one size.
-    #[arg(long, value_name = "BYTES")]
-    buffer_size: Option<u64>,
-    /// Filter output even if it is not a terminal.
-    #[arg(short = 't', long, overrides_with = "no_filter_escape_chars_stdout")]
-    filter_escape_chars_stdout: bool,
-    /// Filter errors even if they are not a terminal.
-    #[arg(short = 'T', long, overrides_with = "no_filter_escape_chars_stderr")]
-    filter_escape_chars_stderr: bool,
-    /// Do not filter output, even on a terminal.
-    #[arg(long)]
-    no_filter_escape_chars_stdout: bool,
-    /// Do not filter errors, even on a terminal.
-    #[arg(long)]
-    no_filter_escape_chars_stderr: bool,
-    /// The agent's socket.
-    #[arg(
-        short,
-        long,
-        default_value = "/var/run/qubes/qrexec-agent",
-        value_name = "SOCKET"
-    )]
-    agent_socket: PathBuf,
-    /// What the service's input begins with.
-    #[arg(short, long, default_value = "", value_name = "DATA")]
-    prefix_data: OsString,
-    /// Send output back through the socket that is standard input.
-    #[arg(long)]
-    use_stdin_socket: bool,
-    /// The remote domain to speak for.
-    #[arg(short, long, default_value = "", value_name = "DOMAIN")]
-    source_qube: String,
-    /// The domain to call: a name, @default, @dispvm, @dispvm:NAME or @adminvm.
-    target: String,
-    /// The service, as NAME or NAME+ARGUMENT.
-    service: String,
-    /// A program that talks with the service, instead of this process's own streams.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    program: Vec<OsString>,
-}
-
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let arguments = match GuestArguments::parse(std::env::args_os()) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
-            let _ = error.print();
-            let code = if error.use_stderr() { exit::PROBLEM } else { 0 };
-            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+            print_usage(&error, "qrexec-client-vm");
+            return ExitCode::from(exit::PROBLEM.to_le_bytes()[0]);
         }
     };
     let code = run(arguments).unwrap_or_else(|error| {
@@ -89,7 +45,7 @@ fn main() -> ExitCode {
     ExitCode::from(code.to_le_bytes()[0])
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<i32> {
+fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     // The old sign of a keyword, as scripts still write it.
     let target = arguments.target.replace('$', "@");
     let service = &arguments.service;
@@ -170,19 +126,12 @@ fn answer(agent: &mut UnixStream) -> anyhow::Result<Answer> {
     }
 }
 
-fn local(arguments: &Arguments) -> anyhow::Result<Local> {
+fn local(arguments: &GuestArguments) -> anyhow::Result<Local> {
     use std::os::unix::ffi::OsStrExt as _;
     let prefix = arguments.prefix_data.as_bytes().to_vec();
-    let filter = |off: bool, on: bool| if off { Some(false) } else { on.then_some(true) };
-    let filter_errors = filter(
-        arguments.no_filter_escape_chars_stderr,
-        arguments.filter_escape_chars_stderr,
-    );
+    let filter_errors = arguments.filter_errors;
     let Some((program, rest)) = arguments.program.split_first() else {
-        let filter_output = filter(
-            arguments.no_filter_escape_chars_stdout,
-            arguments.filter_escape_chars_stdout,
-        );
+        let filter_output = arguments.filter_output;
         let stdin_socket = arguments.use_stdin_socket;
         let streams = Streams {
             prefix,

@@ -2,112 +2,34 @@
 //! The command `qrexec-client`: dom0 makes a call.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::Endpoints;
-use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
-use qrexec_client::{Streams, announce, meet, print_error, relay};
+use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
+use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
-use qrexec_protocol::trigger::RequestId;
 use qrexec_relay::{Channel, DaemonSocket, Host, Identity, Local, Program, Sink, serve};
 
 /// How long a daemon in dom0 may take to answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs a command or a service in a domain.
-#[derive(Debug, Parser)]
-#[command(name = "qrexec-client")]
-struct Arguments {
-    /// Filter the command's output even if it does not go to a terminal.
-    #[arg(short = 't')]
-    filter_output: bool,
-    /// Filter the command's errors even if they do not go to a terminal.
-    #[arg(short = 'T')]
-    filter_errors: bool,
-    /// Do not filter, even on a terminal.
-    #[arg(long)]
-    no_filter: bool,
-    /// End with 0 whatever the command's exit code is.
-    #[arg(short = 'E', long)]
-    no_exit_code: bool,
-    /// Only start the command; do not attach to its streams.
-    #[arg(short = 'e', conflicts_with_all = ["local_command", "connect"])]
-    just_exec: bool,
-    /// With -c: wait until the call has ended.
-    #[arg(short = 'W')]
-    wait: bool,
-    /// Kill the domain when the call has ended.
-    #[arg(short = 'k')]
-    kill: bool,
-    /// How many seconds the domain may take to connect; 0 means any time.
-    #[arg(short = 'w', default_value_t = 10, value_name = "SECONDS")]
-    patience: u64,
-    /// What the command's input begins with.
-    #[arg(short = 'p', default_value = "", value_name = "DATA")]
-    prefix: OsString,
-    /// The folder with the daemons' sockets.
-    #[arg(long, value_name = "FOLDER")]
-    socket_dir: Option<PathBuf>,
-    /// Send output back through the socket that is standard input.
-    #[arg(long)]
-    use_stdin_socket: bool,
-    /// The domain, by name or as uuid:UUID; dom0 runs a service here.
-    #[arg(short = 'd', value_name = "DOMAIN")]
-    domain: String,
-    /// A command for the shell that talks with the command in the domain.
-    #[arg(short = 'l', value_name = "COMMAND", conflicts_with = "connect")]
-    local_command: Option<OsString>,
-    /// Answer a domain's request: its id, the domain's name and number.
-    #[arg(short = 'c', value_name = "ID,NAME,NUMBER")]
-    connect: Option<Requester>,
-    /// USER:COMMAND, or USER:QUBESRPC SERVICE+ARGUMENT SOURCE.
-    command: OsString,
-}
-
-/// A request of a domain that is to be answered.
-#[derive(Clone, Debug)]
-struct Requester {
-    ident: RequestId,
-    name: String,
-    id: DomId,
-}
-
-impl std::str::FromStr for Requester {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split(',').collect();
-        let [ident, name, id] = parts[..] else {
-            return Err("a request is named as ID,NAME,NUMBER".to_owned());
-        };
-        let ident = RequestId::parse(format!("{ident}\0").as_bytes()).ok_or("not a request id")?;
-        let id: DomId = id.parse().map_err(|error| format!("{error}"))?;
-        if id == DomId::DOM0 || name == DomainName::DOM0 {
-            return Err("dom0 makes no requests".to_owned());
-        }
-        Ok(Self {
-            ident,
-            name: name.to_owned(),
-            id,
-        })
-    }
-}
-
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let arguments = match Dom0Arguments::parse(std::env::args_os()) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
-            let _ = error.print();
-            let code = if error.use_stderr() { exit::PROBLEM } else { 0 };
-            return ExitCode::from(code.to_le_bytes()[0]);
+            print_usage(&error, "qrexec-client");
+            return ExitCode::from(exit::PROBLEM.to_le_bytes()[0]);
         }
     };
     let no_exit_code = arguments.no_exit_code;
@@ -135,7 +57,7 @@ fn layout() -> Layout {
     Layout::below(std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into()))
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<i32> {
+fn run(arguments: Dom0Arguments) -> anyhow::Result<i32> {
     SigSet::from(Signal::SIGUSR1)
         .thread_block()
         .context("cannot block a signal")?;
@@ -151,7 +73,7 @@ fn run(arguments: Arguments) -> anyhow::Result<i32> {
     }
 }
 
-fn daemon(arguments: &Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
+fn daemon(arguments: &Dom0Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
     let known = match domain.strip_prefix("uuid:") {
         Some(uuid) => DomainUuid::parse(uuid).is_ok(),
         None => DomainName::parse(domain).is_ok(),
@@ -168,7 +90,7 @@ fn daemon(arguments: &Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
 }
 
 /// dom0 calls dom0: the service runs on this process's own streams.
-fn here(arguments: &Arguments) -> anyhow::Result<i32> {
+fn here(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
     let command = arguments.command.as_bytes();
     if !command.starts_with(b"DEFAULT:") {
         bail!("a call from dom0 to dom0 begins with `DEFAULT:`");
@@ -177,7 +99,7 @@ fn here(arguments: &Arguments) -> anyhow::Result<i32> {
 }
 
 /// A domain has asked for a service in dom0, and was allowed.
-fn serve_in_dom0(arguments: &Arguments, requester: &Requester) -> anyhow::Result<i32> {
+fn serve_in_dom0(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Result<i32> {
     let mut daemon = daemon(arguments, &requester.name)?;
     let route = Route {
         domain: DomId::DOM0,
@@ -208,7 +130,7 @@ fn serve_in_dom0(arguments: &Arguments, requester: &Requester) -> anyhow::Result
 }
 
 /// A domain has asked for a service in another one, and was allowed: each learns of the other.
-fn connect_two(arguments: &Arguments, requester: &Requester) -> anyhow::Result<i32> {
+fn connect_two(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Result<i32> {
     let mut target = daemon(arguments, &arguments.domain)?;
     let route = Route {
         domain: requester.id,
@@ -237,7 +159,7 @@ fn connect_two(arguments: &Arguments, requester: &Requester) -> anyhow::Result<i
 }
 
 /// dom0 calls a domain.
-fn call_domain(arguments: &Arguments) -> anyhow::Result<i32> {
+fn call_domain(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
     let mut daemon = daemon(arguments, &arguments.domain)?;
     let mode = if arguments.just_exec {
         Mode::Detached
@@ -269,11 +191,11 @@ fn call_domain(arguments: &Arguments) -> anyhow::Result<i32> {
     Ok(code)
 }
 
-fn patience(arguments: &Arguments) -> Option<Duration> {
+fn patience(arguments: &Dom0Arguments) -> Option<Duration> {
     (arguments.patience > 0).then(|| Duration::from_secs(arguments.patience))
 }
 
-fn local(arguments: &Arguments) -> anyhow::Result<Local> {
+fn local(arguments: &Dom0Arguments) -> anyhow::Result<Local> {
     let prefix = arguments.prefix.as_bytes().to_vec();
     let choice = |on: bool| {
         if arguments.no_filter {
