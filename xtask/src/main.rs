@@ -9,6 +9,7 @@
 mod checks;
 mod fuzz;
 mod packages;
+mod programs;
 mod progress;
 mod test;
 mod tryout;

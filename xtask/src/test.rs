@@ -5,6 +5,7 @@ use anyhow::bail;
 
 use crate::checks;
 use crate::packages;
+use crate::programs;
 use crate::progress::{Progress, cargo};
 
 /// What the test runners said in their closing lines.
@@ -123,20 +124,13 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
 /// Prints the measured figures.
 pub fn bench(progress: &mut Progress, name: Option<&str>) -> anyhow::Result<()> {
     packages::install(progress, &[packages::TRY, packages::TEST])?;
-    progress.step("compiling the programs that benches run", |progress| {
-        progress.run(&mut cargo(&[
-            "build",
-            "--quiet",
-            "--release",
-            "--workspace",
-            "--bins",
-        ]))
-    })?;
+    let programs = programs::gather(progress)?;
     let mut command = cargo(&["bench", "--workspace", "--benches"]);
     if let Some(name) = name {
         command = cargo(&["bench", "--workspace", "--bench"]);
         command.arg(format!("*{name}*"));
     }
+    command.env("BULKHEAD_PROGRAMS", programs);
     progress.step("benches", |progress| progress.run(&mut command))
 }
 

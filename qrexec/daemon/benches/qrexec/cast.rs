@@ -83,9 +83,9 @@ impl Cast {
 
     /// Copies the programs to where somebody ordinary can run them.
     pub fn install(&self, bin: &Path) {
-        let own = Path::new(env!("CARGO_BIN_EXE_qrexec-daemon"))
-            .parent()
-            .unwrap();
+        let built = Path::new(env!("CARGO_BIN_EXE_qrexec-daemon"));
+        let own = std::env::var_os("BULKHEAD_PROGRAMS")
+            .map_or_else(|| built.parent().unwrap().to_owned(), PathBuf::from);
         for part in PARTS {
             let make = self.make(part);
             let from = match &make {
@@ -112,9 +112,14 @@ impl Cast {
 
     /// The program for a part, below `bin`.
     pub fn command(&self, bin: &Path, part: Part) -> Command {
-        let folder = place(bin, &self.make(part));
+        let make = self.make(part);
+        let folder = place(bin, &make);
         let mut command = Command::new(folder.join(part.program()));
-        command.env("LD_LIBRARY_PATH", folder);
+        match make {
+            // What is in cargo's own would be looked through by every program that is started.
+            Make::Ours => command.env_remove("LD_LIBRARY_PATH"),
+            Make::Other(_) => command.env("LD_LIBRARY_PATH", folder),
+        };
         command
     }
 }

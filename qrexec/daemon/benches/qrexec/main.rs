@@ -10,6 +10,10 @@
 //! versions, may follow after colons: they are paired, and only the first is measured. One that holds only some of the
 //! programs is paired as far as it goes.
 //!
+//! `BULKHEAD_PROGRAMS` names the folder with our programs where that is not cargo's; `cargo xtask bench`
+//! sets it. `BULKHEAD_OTHER_BUILD` names a folder with the same programs of another build of ours, which then
+//! does the same work by turns on the local transport.
+//!
 //! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `pairings`, with commas between
 //! them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
@@ -40,7 +44,12 @@ fn main() -> ExitCode {
     }
     if PARTS.iter().any(|(name, _)| chosen(name)) {
         println!("qrexec on the local transport");
-        measure(&[Site::new(Cast::all(Make::Ours), Wire::Local)]);
+        let other = std::env::var_os("BULKHEAD_OTHER_BUILD").map(PathBuf::from);
+        let makes = [Make::Ours].into_iter().chain(other.map(Make::Other));
+        let sites: Vec<Site> = makes
+            .map(|make| Site::new(Cast::all(make), Wire::Local))
+            .collect();
+        measure(&sites);
     }
     let reference = std::env::var_os("BULKHEAD_REFERENCE_QREXEC").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&reference)

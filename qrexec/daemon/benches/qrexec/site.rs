@@ -60,7 +60,11 @@ impl Site {
             User::from_uid(Uid::effective()).unwrap()
         };
         let mut site = Self {
-            name: if cast.is_ours() { "ours" } else { "reference" },
+            name: match wire {
+                _ if cast.is_ours() => "ours",
+                Wire::Local => "other",
+                Wire::Socket => "reference",
+            },
             wire,
             cast,
             folder,
@@ -182,7 +186,8 @@ echo "requested_target=$3""#,
             ),
             Wire::Socket => command.env("VCHAN_SOCKET_DIR", self.path("vchan")),
         };
-        if Uid::effective().is_root() {
+        // Clients may be anybody. To become somebody else takes longer than the start of a process.
+        if Uid::effective().is_root() && !matches!(part, Part::Client | Part::GuestClient) {
             let (uid, gid) = (self.user.uid.as_raw(), self.user.gid.as_raw());
             command.gid(gid).uid(uid);
         }
