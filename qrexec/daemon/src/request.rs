@@ -15,6 +15,7 @@ use bulkhead_vchan::Endpoints;
 use qrexec_protocol::agent_link::Refusal;
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::policy::{Answer, Question};
+use qrexec_protocol::sanitize::service_for_log;
 use qrexec_protocol::trigger::{CallRequest, RequestId};
 use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Pool, Post, Started, serve};
 
@@ -178,7 +179,7 @@ pub(crate) fn begin(
             tracing::warn!(
                 "{}: {} to {}: {error:#}",
                 desk.domain.name,
-                request.service,
+                service_for_log(&request.service),
                 shown(&request.target),
             );
         }
@@ -217,7 +218,7 @@ fn carry_out(
     };
     let call = format!(
         "{source}: {} to {}",
-        request.service,
+        service_for_log(&request.service),
         shown(&request.target)
     );
     let answer = policy::ask(&question, &desk.options);

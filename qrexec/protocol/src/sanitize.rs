@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What remains of bytes that a domain chose.
 
+use bulkhead_types::Service;
+
+/// How much of a service with its argument is shown in a log.
+const SERVICE_SHOWN: usize = 120;
+
 /// A service text: what is outside `A-Z a-z 0-9 _ - . +` becomes `_`.
 pub fn service_text(bytes: &[u8]) -> String {
     replace(bytes, |b| b.is_ascii_alphanumeric() || b"_-.+".contains(&b))
@@ -32,6 +37,11 @@ pub fn terminal_output(bytes: &mut [u8]) {
     }
 }
 
+/// A service with its argument for a log line: whoever chose a long one does not fill the log.
+pub fn service_for_log(service: &Service) -> String {
+    for_log(service.to_string().as_bytes(), SERVICE_SHOWN)
+}
+
 /// A peer's bytes for a log line or a message: escaped, and cut after `max` bytes.
 pub fn for_log(bytes: &[u8], max: usize) -> String {
     let cut = &bytes[..bytes.len().min(max)];
@@ -59,5 +69,7 @@ mod tests {
         assert!(!output.contains(&0x1b));
         assert_eq!(output.iter().filter(|b| b.is_ascii_control()).count(), 5);
         assert_eq!(for_log(b"a\x1b[31m and more", 5), "a\\x1b[31…");
+        let long = Service::parse(&format!("a+{}", "b".repeat(60_000))).unwrap();
+        assert_eq!(service_for_log(&long), format!("a+{}…", "b".repeat(118)));
     }
 }

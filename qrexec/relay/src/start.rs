@@ -18,6 +18,7 @@ use nix::unistd::{Uid, User};
 use qrexec_protocol::command::{Action, CommandLine, ServiceCall};
 use qrexec_protocol::exec::Mode;
 use qrexec_protocol::exit;
+use qrexec_protocol::sanitize::service_for_log;
 use qrexec_protocol::service::Shape;
 use qrexec_protocol::service_config::ServiceConfig;
 
@@ -99,7 +100,7 @@ impl Order {
     fn name(&self) -> String {
         match &self.line.action {
             Action::Shell(_) => "a shell command".to_owned(),
-            Action::Service(call) => call.service.to_string(),
+            Action::Service(call) => service_for_log(&call.service),
         }
     }
 }
@@ -226,18 +227,19 @@ impl Host {
                 Running::start(&mut command).map_or(exit::PROBLEM, |mut process| process.reap())
             }
             Ok(Found::Nothing) => {
-                tracing::error!("there is no service {} in dom0", call.service);
+                let service = service_for_log(&call.service);
+                tracing::error!("there is no service {service} in dom0");
                 exit::NOT_FOUND
             }
             Ok(_) => {
                 tracing::error!(
                     "{} is a socket; dom0 cannot call those of its own",
-                    call.service
+                    service_for_log(&call.service)
                 );
                 exit::PROBLEM
             }
             Err(error) => {
-                tracing::error!("cannot start {}: {error}", call.service);
+                tracing::error!("cannot start {}: {error}", service_for_log(&call.service));
                 exit::PROBLEM
             }
         }
@@ -279,7 +281,7 @@ impl Host {
         let user = order.user();
         match found {
             Found::Nothing => {
-                tracing::info!("no service {}", call.service);
+                tracing::info!("no service {}", service_for_log(&call.service));
                 Ok(Started::Failed(exit::NOT_FOUND, self.failed(mode)))
             }
             Found::Program(path) => {

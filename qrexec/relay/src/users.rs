@@ -3,7 +3,14 @@
 //!
 //! The agent runs as root and starts services as others. Between fork and exec only little is
 //! allowed, so it starts *itself* with [`SWITCH_WORD`], which changes the user in peace and then
-//! becomes the service. There is no PAM session: the environment and the groups are set here.
+//! becomes the service. The environment and the groups are set here.
+//!
+//! There is no PAM session. It takes a process that opens the session as root and closes it after the
+//! service, and a safe way to call libpam from it. Of the crates with a licence that we take, `nonstick`
+//! (0.1.2) has neither sessions nor credentials, and `pam` (0.8) needs libclang to be built and a crate
+//! for users that nobody keeps. `runuser` as that process keeps the service's streams open until
+//! its end, so that a service that closes its output early is not noticed; and it asks the PAM service
+//! `runuser`, not `qrexec`.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
