@@ -87,9 +87,11 @@ pub fn arguments(parts: &Parts<'_>, accelerator: Accelerator) -> Vec<String> {
             " smep=0 smap=0 spec-ctrl=eager-fpu",
         ),
     };
-    // There is nothing in fresh memory that would have to be wiped.
+    // There is nothing in fresh memory that would have to be wiped. Xen's tables of what domains hold
+    // are longer than what its log usually takes.
     let xen = format!(
-        "dom0_mem={}M,max:{0}M com1=115200 console=com1 loglvl=warning noreboot bootscrub=0{switches}",
+        "dom0_mem={}M,max:{0}M com1=115200 console=com1 loglvl=warning conring_size=1M noreboot \
+         bootscrub=0{switches}",
         parts.dom0_memory
     );
     let modules = format!(

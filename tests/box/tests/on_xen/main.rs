@@ -14,6 +14,7 @@ mod faults;
 mod holdings;
 mod hostile;
 mod images;
+mod leaks;
 mod leftovers;
 mod limits;
 mod machine;
@@ -41,6 +42,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("confined", confined::CASES),
     ("typing", typing::CASES),
     ("calls", calls::CASES),
+    ("leaks", leaks::CASES),
     ("faults", faults::CASES),
     ("deaths", deaths::CASES),
     ("hostile", hostile::CASES),
@@ -124,6 +126,9 @@ fn break_things(
     }
     if chosen("calls") {
         calls::play(report, &dom0);
+    }
+    if chosen("leaks") {
+        leaks::play(report, &dom0);
     }
     if chosen("faults") {
         faults::play(report, &dom0);
