@@ -3,6 +3,7 @@
 //! that begins with an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy_ledger::Event;
 use tracing::error;
@@ -31,6 +32,11 @@ impl State {
         }
         let granted = self.grants.covering(question, now.boot);
         granted.map_or(decision, |(_, permission)| permission)
+    }
+
+    /// How long the refusal of a domain that asks too much is held back.
+    pub(crate) fn hold(&mut self, source: &str, now: Moment) -> Duration {
+        self.quotas.hold(source, now.boot)
     }
 
     /// Records a decision and gives the answer's bytes: in this order.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Questions of one domain: so many at once, and so many each second after that.
 pub const QUESTIONS: (u32, u32) = (20_000, 500);
+/// Refusals are held back for so long at most; this is more than a domain can have open.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Domains that are remembered at one time; past it those go that have used nothing lately.
 const REMEMBERED: usize = 10_000;
 
@@ -188,7 +190,15 @@ struct Account {
 pub(crate) struct Quotas {
     quotas: Vec<(Arc<str>, Quota)>,
     accounts: HashMap<(Arc<str>, String), Account>,
-    questions: HashMap<String, Bucket>,
+    questions: HashMap<String, Questions>,
+}
+
+/// The questions of one domain.
+#[derive(Debug)]
+struct Questions {
+    bucket: Bucket,
+    /// When the last refusal that is held back leaves.
+    last_held: Duration,
 }
 
 impl Quotas {
@@ -221,13 +231,17 @@ impl Quotas {
     pub fn ask(&mut self, source: &str, now: Duration) -> Result<(), QuotaReached> {
         let (burst, per_second) = QUESTIONS;
         if self.questions.len() >= REMEMBERED && !self.questions.contains_key(source) {
-            self.questions.retain(|_, bucket| {
+            self.questions.retain(|_, Questions { bucket, .. }| {
                 bucket.fill(burst, per_second * 60, now);
                 bucket.level < u64::from(burst) * WHOLE
             });
         }
-        let bucket = self.questions.entry(source.to_owned());
-        let bucket = bucket.or_insert_with(|| Bucket::full(burst, now));
+        let questions = self.questions.entry(source.to_owned());
+        let questions = questions.or_insert_with(|| Questions {
+            bucket: Bucket::full(burst, now),
+            last_held: now,
+        });
+        let bucket = &mut questions.bucket;
         bucket.fill(burst, per_second * 60, now);
         match bucket.take() {
             true => Ok(()),
@@ -235,6 +249,23 @@ impl Quotas {
                 "quota: a domain may ask for {per_second} calls a second"
             ))),
         }
+    }
+
+    /// How long a refusal by [`Self::ask`] is held back: those of one domain leave one after the
+    /// other, as fast as it may ask. Who waits for an answer before it asks again, or may only
+    /// have so many questions open as a qrexec daemon lets a guest have, is slowed down so much
+    /// that no other domain notices.
+    pub fn hold(&mut self, source: &str, now: Duration) -> Duration {
+        let Some(questions) = self.questions.get_mut(source) else {
+            return Duration::ZERO;
+        };
+        let turn = questions.last_held.max(now) + Duration::from_secs(1) / QUESTIONS.1;
+        let wait = turn - now;
+        if wait > LONGEST_HOLD {
+            return Duration::ZERO;
+        }
+        questions.last_held = turn;
+        wait
     }
 
     /// Counts a call that policy allows; the quota that counts it. `under_way` says how many calls
@@ -396,6 +427,22 @@ mod tests {
         assert!(quotas.ask("good", at(0)).is_ok());
         let asked = (0..50_000).filter(|_| quotas.ask("bad", at(1)).is_ok());
         assert_eq!(asked.count(), QUESTIONS.1 as usize);
+    }
+
+    #[test]
+    fn refusals_of_a_flood_leave_one_after_the_other_and_those_of_others_at_once() {
+        let mut quotas = Quotas::new(Vec::new());
+        let _ = quotas.ask("bad", at(0));
+        let _ = quotas.ask("good", at(0));
+        let held: Vec<_> = (0..3).map(|_| quotas.hold("bad", at(5))).collect();
+        assert_eq!(held, [2, 4, 6].map(Duration::from_millis));
+        assert_eq!(quotas.hold("good", at(5)), Duration::from_millis(2));
+        // A domain that has more open than a qrexec daemon would let it gains nothing by that.
+        let held: Vec<_> = (0..5_000).map(|_| quotas.hold("bad", at(5))).collect();
+        let longest = held.iter().max().copied();
+        assert_eq!(longest, Some(LONGEST_HOLD));
+        assert_eq!(held.last(), Some(&Duration::ZERO));
+        assert_eq!(quotas.hold("bad", at(9)), Duration::from_millis(2));
     }
 
     #[test]

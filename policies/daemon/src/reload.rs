@@ -75,6 +75,7 @@ pub(crate) async fn keep_loaded(
         let needed = places(&own, sources(&outcome));
         if !needed.is_subset(&wanted) {
             wanted.extend(needed);
+            watch.close();
             continue;
         }
         wanted = needed;
@@ -91,6 +92,7 @@ pub(crate) async fn keep_loaded(
             changed = watch.change() => changed?,
             () = again.asked.notified() => {}
         }
+        watch.close();
     }
 }
 
@@ -188,6 +190,12 @@ impl Watch {
         )]
         let inotify = AsyncFd::new(Descriptor(inotify))?;
         Ok(Self { inotify, watched })
+    }
+
+    /// Ends it. The system may take tens of milliseconds to let go of a watch.
+    fn close(self) {
+        let descriptor = self.inotify.into_inner();
+        drop(tokio::task::spawn_blocking(move || drop(descriptor)));
     }
 
     /// Returns once something has changed that may matter.

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_types::Layout;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use policy_ledger::{Close, KeyError, Ledger, LedgerError, SealKey};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -39,6 +40,10 @@ use crate::{prompts, reload, report, system};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many askers are served at once; further ones wait to be accepted.
 const ASKERS_MAX: usize = 1024;
+/// How many refusals of a flood are held back at once; further ones leave at once.
+const HELD_MAX: usize = 4096;
+/// For all of them, and what else is open.
+const DESCRIPTORS: u64 = 8192;
 
 /// Why the daemon cannot run.
 #[derive(Debug, Error)]
@@ -57,6 +62,9 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// There are too few descriptors.
+    #[error("cannot ask for enough descriptors")]
+    Descriptors(#[source] io::Error),
     /// Changes of the policy cannot be watched.
     #[error("cannot watch the policy's files")]
     Watch(#[source] io::Error),
@@ -72,6 +80,7 @@ pub enum ServeError {
 ///
 /// Only what keeps the daemon from working at all; faults of a policy or an asker do not.
 pub async fn run(layout: Layout) -> Result<(), ServeError> {
+    allow_many_descriptors().map_err(ServeError::Descriptors)?;
     // The ledger's lock also keeps a second daemon from the sockets.
     let key = SealKey::load_or_make(&layout.seal_key())?;
     let limits = Settings::default().ledger.limits();
@@ -94,6 +103,7 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
             state: state.clone(),
             bell: bell.clone(),
             agent: layout.policy_agent_socket(),
+            held: Semaphore::new(HELD_MAX),
         };
         spawn_local(answer_questions(questions.listener()?, Rc::new(asking)));
         spawn_local(tell_status(statuses.listener()?, state.clone()));
@@ -131,12 +141,24 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     ended
 }
 
+/// Raises the limit, as far as the hard limit goes; it is often 1024.
+fn allow_many_descriptors() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = DESCRIPTORS.min(hard);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(())
+}
+
 /// What the answer to a question takes.
 struct Asking {
     state: Shared,
     bell: Rc<Doorbell>,
     /// The socket of the program that asks the user.
     agent: PathBuf,
+    /// For refusals of a flood that are held back.
+    held: Semaphore,
 }
 
 async fn answer_questions(listener: UnixListener, asking: Rc<Asking>) {
@@ -148,8 +170,7 @@ async fn answer_questions(listener: UnixListener, asking: Rc<Asking>) {
         let stream = accept(&listener).await;
         let asking = asking.clone();
         spawn_local(async move {
-            let _place = place;
-            if let Err(e) = asking.answer(stream).await {
+            if let Err(e) = asking.answer(stream, place).await {
                 warn!("no answer to a question: {e}");
             }
         });
@@ -169,7 +190,11 @@ enum NoAnswer {
 }
 
 impl Asking {
-    async fn answer(&self, mut stream: UnixStream) -> Result<(), NoAnswer> {
+    async fn answer(
+        &self,
+        mut stream: UnixStream,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(), NoAnswer> {
         let question = match timeout(PATIENCE, listen(&mut stream)).await?? {
             Said::Question(question) => question,
             Said::Close(close) => {
@@ -181,6 +206,18 @@ impl Asking {
             self.bell.ring().await;
         }
         let mut decision = self.state.borrow_mut().decide(&question, Moment::now());
+        let mut place = Some(place);
+        if decision.is_of_quota()
+            && let Ok(_held) = self.held.try_acquire()
+        {
+            // Whoever waits here takes nobody's place.
+            place = None;
+            let wait = self
+                .state
+                .borrow_mut()
+                .hold(&question.source, Moment::now());
+            tokio::time::sleep(wait).await;
+        }
         if let Some(asked) = decision.asked() {
             // This takes as long as a person does. Others are answered meanwhile.
             decision = prompts::ask(asked, &question, &self.state, &self.agent, &stream).await;
@@ -193,6 +230,7 @@ impl Asking {
             stream.shutdown().await
         };
         timeout(PATIENCE, told).await??;
+        drop(place);
         prompts::tell(&question, &decision, &self.state, &self.agent);
         Ok(())
     }

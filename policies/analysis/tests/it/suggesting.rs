@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The smallest rule that would allow a call.
 
+use std::cell::Cell;
+
 use bulkhead_policy::{Policy, System, Verdict};
 use policy_analysis::Explainer;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::random::{self, every_call};
 use crate::world::{call, policy, system, told};
@@ -82,22 +85,32 @@ fn decision(policy: &Policy, system: &System, call: &bulkhead_policy::Call) -> S
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+/// How many refused calls are tried.
+const DENIALS: usize = 10_000;
 
-    /// Six hundred policies with about twenty refused calls each.
-    #[test]
-    fn adding_the_suggested_rule_changes_that_decision_and_no_other(
-        rules in random::rules(),
-        system in random::system(),
-        picked in proptest::collection::vec(any::<proptest::sample::Index>(), 30),
-    ) {
+#[test]
+fn adding_the_suggested_rule_changes_that_decision_and_no_other() {
+    let calls = every_call();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let picked = proptest::collection::vec(any::<proptest::sample::Index>(), 30);
+    let (tried, refused) = (Cell::new(0), Cell::new(0));
+    let worlds = (random::rules(), random::system(), picked);
+    let outcome = runner.run(&worlds, |(rules, system, picked)| {
+        if tried.get() >= DENIALS {
+            return Ok(());
+        }
         let before = random::policy(&rules);
         let explainer = Explainer::new(&before, &system);
-        let calls = every_call();
-        let decisions: Vec<_> = calls.iter().map(|c| decision(&before, &system, c)).collect();
-        for at in picked {
-            let at = at.index(calls.len());
+        let decisions: Vec<_> = calls
+            .iter()
+            .map(|call| decision(&before, &system, call))
+            .collect();
+        for at in picked.iter().map(|at| at.index(calls.len())) {
+            refused.set(refused.get() + usize::from(decisions[at] == "deny"));
             let explanation = explainer.explain(&calls[at]);
             let Some(suggestion) = explanation.suggestion else {
                 continue;
@@ -118,6 +131,14 @@ proptest! {
                     false => prop_assert_eq!(&now, was, "{:?} after {}", call, suggestion.rule),
                 }
             }
+            tried.set(tried.get() + 1);
         }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
     }
+    let (tried, refused) = (tried.get(), refused.get());
+    println!("a rule was suggested for {tried} of {refused} refused calls");
+    assert!(tried >= DENIALS, "only {tried} suggestions were tried");
 }

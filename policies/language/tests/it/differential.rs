@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The evaluator with its index and the naive one decide alike, whatever the policy, the
-//! system and the call. `PROPTEST_CASES` sets how many policies are tried; each is asked
-//! several hundred calls.
+//! system and the call. `POLICY_CASES` sets how many calls are tried in all, several hundred
+//! for each policy and system.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bulkhead_policy::{Call, Compiled, Domain, DomainRef, Policy, Requested, System, Verdict};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::test_runner::TestRunner;
 
 use crate::naive::{self, Machine, World};
 use crate::world::{domain, told};
@@ -184,35 +186,75 @@ fn every_call() -> Vec<(String, String, &'static str)> {
     calls
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+/// Decides a call three ways; whether a rule decided it.
+fn alike(
+    rules: &[String],
+    world: &World,
+    compiled: &Compiled,
+    (source, target, service): &(String, String, &'static str),
+) -> Result<bool, TestCaseError> {
+    let call = Call {
+        source: DomainRef::parse(source).unwrap(),
+        service: service.parse().unwrap(),
+        target: Requested::parse(target).unwrap(),
+    };
+    let verdict = compiled.policy().evaluate(compiled.system(), &call);
+    prop_assert_eq!(told(verdict.clone()), told(compiled.evaluate(&call)));
+    let line = verdict.rule().map_or(0, |rule| rule.location.line as usize);
+    let found = match verdict {
+        Verdict::Deny(_) => "deny".to_owned(),
+        other => told(other),
+    };
+    let expected = naive::decide(rules, world, source, target, service);
+    prop_assert_eq!(
+        (found, line),
+        expected,
+        "{} -> {} {}",
+        source,
+        target,
+        service
+    );
+    Ok(line > 0)
+}
 
-    #[test]
-    fn the_index_decides_as_a_walk_over_the_text_does(
-        rules in proptest::collection::vec(rule(), 0..14),
-        world in world(),
-    ) {
+/// How many cases are tried: `POLICY_CASES`, or a million.
+fn wanted() -> usize {
+    match std::env::var("POLICY_CASES") {
+        Ok(text) => text.parse().expect("POLICY_CASES is a number"),
+        Err(_) => 1_000_000,
+    }
+}
+
+#[test]
+fn the_index_decides_as_a_walk_over_the_text_does() {
+    let calls = every_call();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: wanted().div_ceil(calls.len()) as u32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let (tried, decided) = (Cell::new(0), Cell::new(0));
+    let policies = (proptest::collection::vec(rule(), 0..14), world());
+    let outcome = runner.run(&policies, |(rules, world)| {
         let text = rules.join("\n");
         let policy = Policy::from_texts([("p", text.as_str())])
             .map_err(|rejected| TestCaseError::fail(rejected.to_string()))?;
-        let system = as_system(&world);
-        let compiled = Compiled::new(Arc::new(policy), Arc::new(system));
-        let (policy, system) = (compiled.policy(), compiled.system());
-        for (source, target, service) in every_call() {
-            let call = Call {
-                source: DomainRef::parse(&source).unwrap(),
-                service: service.parse().unwrap(),
-                target: Requested::parse(&target).unwrap(),
-            };
-            let verdict = policy.evaluate(system, &call);
-            prop_assert_eq!(told(verdict.clone()), told(compiled.evaluate(&call)));
-            let line = verdict.rule().map_or(0, |rule| rule.location.line as usize);
-            let found = match verdict {
-                Verdict::Deny(_) => "deny".to_owned(),
-                other => told(other),
-            };
-            let expected = naive::decide(&rules, &world, &source, &target, service);
-            prop_assert_eq!((found, line), expected, "{} -> {} {}", source, target, service);
+        let compiled = Compiled::new(Arc::new(policy), Arc::new(as_system(&world)));
+        for call in &calls {
+            let by_rule = alike(&rules, &world, &compiled, call)?;
+            tried.set(tried.get() + 1);
+            decided.set(decided.get() + usize::from(by_rule));
         }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
     }
+    let (tried, decided) = (tried.get(), decided.get());
+    println!("{tried} cases; a rule decided {decided} of them");
+    assert!(tried >= wanted(), "only {tried} cases were tried");
+    assert!(
+        decided > tried / 5,
+        "rules and calls seldom meet: {decided} of {tried}"
+    );
 }
