@@ -20,6 +20,7 @@ pub(crate) struct Client {
     stream: UnixStream,
     receiver: Receiver<FromClient>,
     deadline: Instant,
+    greeted: bool,
     running: Option<(Kind, Route)>,
 }
 
@@ -35,17 +36,32 @@ pub(crate) enum Heard {
 }
 
 impl Client {
-    /// Greets a client.
-    pub fn new(mut stream: UnixStream) -> io::Result<Self> {
+    /// A client that has connected. One that has said already what it wants is answered together with
+    /// the greeting, and wakes up once.
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        stream.write_all(&hello(Version::SOCKET))?;
         let deadline = Instant::now() + PATIENCE;
         Ok(Self {
             stream,
             receiver: Receiver::new(),
             deadline,
+            greeted: false,
             running: None,
         })
+    }
+
+    /// Greets the client, unless that is done.
+    pub fn greet(&mut self) -> io::Result<()> {
+        self.say(&[])
+    }
+
+    /// Says something, after the greeting if that is still to be said. All of it fits into a socket
+    /// that nothing else was written to.
+    fn say(&mut self, answer: &[u8]) -> io::Result<()> {
+        let greeting = hello(Version::SOCKET);
+        let greeting = if self.greeted { &[] } else { &greeting[..] };
+        self.greeted = true;
+        self.stream.write_all(&[greeting, answer].concat())
     }
 
     /// Tells a newcomer that there are too many.
@@ -57,7 +73,7 @@ impl Client {
 
     /// Tells the client that too much is under way.
     pub fn too_many(mut self) {
-        let _ = self.stream.write_all(&busy());
+        let _ = self.say(&busy());
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -84,9 +100,8 @@ impl Client {
     pub fn run(&mut self, kind: Kind, route: Route, answer: Option<Accepted>) -> io::Result<()> {
         self.running = Some((kind, route));
         match answer {
-            // Sixteen bytes fit into a socket that only a greeting was written to.
-            Some(answer) => self.stream.write_all(&answer.encode()),
-            None => Ok(()),
+            Some(answer) => self.say(&answer.encode()),
+            None => self.greet(),
         }
     }
 

@@ -356,13 +356,32 @@ impl Session {
     }
 
     fn admit(&mut self) {
-        let Some(sockets) = &self.sockets else { return };
+        for number in self.take_clients() {
+            // Most have asked by now.
+            if self.agent.queued() < LINE_MAX {
+                self.hear_client(number);
+            }
+            if let Some(client) = self.clients.get_mut(&number)
+                && client.greet().is_err()
+            {
+                self.clients.remove(&number);
+            }
+        }
+    }
+
+    /// Takes those who have connected; their numbers.
+    fn take_clients(&mut self) -> Vec<u64> {
+        let mut came = Vec::new();
+        let Some(sockets) = &self.sockets else {
+            return came;
+        };
         loop {
             match sockets.listener.accept() {
                 Ok((stream, _)) if self.clients.len() < CLIENTS_MAX => {
                     if let Ok(client) = Client::new(stream) {
                         self.next_client += 1;
                         self.clients.insert(self.next_client, client);
+                        came.push(self.next_client);
                     }
                 }
                 // Past the limit the newcomer is told at once.
@@ -370,10 +389,10 @@ impl Session {
                     tracing::warn!("too many clients of {}", self.desk.domain.name);
                     Client::turn_away(stream);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return came,
                 Err(error) => {
                     tracing::error!("cannot take a client: {error}");
-                    return;
+                    return came;
                 }
             }
         }
@@ -395,7 +414,9 @@ impl Session {
             if let Some(reason) = reason {
                 tracing::warn!("a call to {} was refused: {reason}", self.desk.domain.name);
             }
-            let client = self.clients.remove(&number);
+            let mut client = self.clients.remove(&number);
+            // It may be gone.
+            let _ = client.as_mut().map(Client::greet);
             if let Some(route) = client.as_ref().and_then(Client::started) {
                 self.leave_alone(route);
             }
