@@ -25,20 +25,22 @@ pub enum NotActivated {
 
 /// Makes a set live as the next generation; `only_try` does all but that.
 ///
-/// The set has to have been checked and tested.
+/// The set has to have been checked and tested. `next` is what [`Store::next`] said before the
+/// set was read: whoever made another one live since then is not overruled unseen.
 ///
 /// # Errors
 ///
-/// An owner has not signed, or the disk says no.
+/// An owner has not signed, another generation came first, or the disk says no.
 pub fn activate(
     store: &Store,
     owners: &Keys,
+    next: &(u64, Option<String>),
     set: &Set,
     about: About,
     keys: &[SigningKey],
     only_try: bool,
 ) -> Result<Activated, NotActivated> {
-    let (number, parent) = store.next()?;
+    let (number, parent) = next.clone();
     let manifest = Manifest::new(number, about, parent, set.files());
     let bytes = manifest.to_bytes();
     let signatures: Vec<_> = keys.iter().map(|key| key.sign(&bytes)).collect();

@@ -16,6 +16,7 @@
 
 mod activate;
 mod place;
+pub mod service;
 mod set;
 mod text;
 mod write;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use bulkhead_policy::{Diagnostic, Policy, Rejected, SourceMap};
 use bulkhead_types::Layout;
-use policy_generations::{Keys, Store, StoreError, live_files};
+use policy_generations::{Keys, LiveFiles, Store, StoreError, live_files};
+use policy_ledger::Act;
 
 use crate::load::{Directory, load_policy_beside};
 use crate::signed::load_signed;
@@ -21,6 +22,8 @@ pub struct Live {
     pub policy: Policy,
     /// The generation it is; `None` while it is what lies in the configuration.
     pub generation: Option<u64>,
+    /// Who made it live, when, how and why, for the ledger; `None` where there is no generation.
+    pub activation: Option<Act>,
 }
 
 /// Reads the live policy.
@@ -40,6 +43,7 @@ pub fn load_live(layout: &Layout) -> Result<Live, Rejected> {
             return Ok(Live {
                 policy,
                 generation: None,
+                activation: None,
             });
         }
         let message = "keys are configured, and no generation of the policy is signed";
@@ -55,12 +59,30 @@ pub fn load_live(layout: &Layout) -> Result<Live, Rejected> {
         ];
         load_policy_beside(&directories, Some(&old))
     } else {
-        load_signed(&live)
+        load_signed(&live.directory, &live.files)
     };
     Ok(Live {
         policy: policy?,
         generation: Some(live.number),
+        activation: Some(activation(&live)),
     })
+}
+
+/// How a generation became live, as the ledger tells it. The number alone would not prove which
+/// files it was.
+fn activation(live: &LiveFiles) -> Act {
+    let about = &live.generation.manifest.about;
+    let (what, by, time) = match &live.activation {
+        Some(known) => (&*known.what, &*known.by, &*known.time),
+        None => ("apply", &*about.author, &*about.time),
+    };
+    let (number, sha256) = (live.number, &live.generation.sha256);
+    let message = &about.message;
+    Act {
+        by: by.to_owned(),
+        what: what.to_owned(),
+        detail: format!("generation {number} at {time}, SHA-256: {sha256}: {message}"),
+    }
 }
 
 /// Where a change may change what is live.

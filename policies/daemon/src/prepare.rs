@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bulkhead_policy::{Compiled, Policy, Rejected, SourceMap, System};
-use policy_ledger::rfc3339;
+use policy_ledger::{Act, rfc3339};
 use tokio::task::spawn_blocking;
 
 use crate::live::Live;
@@ -21,6 +21,8 @@ use crate::status::PolicyStatus;
 pub(crate) struct ReadPolicy {
     pub policy: Arc<Policy>,
     pub generation: Option<u64>,
+    /// How that became live.
+    pub activation: Option<Act>,
     pub status: PolicyStatus,
     /// What is suspicious, as text.
     pub warnings: Option<String>,
@@ -37,7 +39,11 @@ pub(crate) struct BadPolicy {
 
 impl ReadPolicy {
     pub fn new(live: Live, before: &Policy, now: SystemTime) -> Self {
-        let Live { policy, generation } = live;
+        let Live {
+            policy,
+            generation,
+            activation,
+        } = live;
         let (warnings, sources) = (policy.warnings(), policy.sources());
         let warnings = (!warnings.is_empty()).then(|| render(warnings, sources, false));
         let files = sources.files();
@@ -51,6 +57,7 @@ impl ReadPolicy {
             differs: !is_same(&policy, before),
             policy: Arc::new(policy),
             generation,
+            activation,
             status,
             warnings,
         }
@@ -95,6 +102,8 @@ pub(crate) async fn go_live(state: &Shared, read: ReadPolicy) -> io::Result<()> 
         };
         // The domains may have changed meanwhile.
         if is_held(state.borrow().system().as_ref(), system.as_ref()) {
+            let activation = read.activation.clone();
+            state.borrow_mut().activated(&activation, SystemTime::now());
             let before = state.borrow_mut().take_policy(read, compiled);
             return aside(move || drop(before)).await;
         }

@@ -5,22 +5,21 @@
 //! the disk a second time, and nothing that no signature covers is read at all, whichever way a
 //! file names it: outside of the set, by `..`, through a link, or hidden.
 
+use std::path::Path;
+
 use bulkhead_policy::{Diagnostic, FileKind, Includes, Policy, PolicyFile, Rejected, Unreadable};
-use policy_generations::{Files, LiveFiles};
+use policy_generations::Files;
 
 /// Reads the policy of a generation whose files are signed for.
 ///
 /// # Errors
 ///
 /// As [`load_policy`](crate::load_policy); also when it includes what is not part of it.
-pub(crate) fn load_signed(live: &LiveFiles) -> Result<Policy, Rejected> {
-    let base = live.directory.to_string_lossy().into_owned();
-    let signed = Signed {
-        files: &live.files,
-        base: &base,
-    };
+pub(crate) fn load_signed(directory: &Path, files: &Files) -> Result<Policy, Rejected> {
+    let base = directory.to_string_lossy().into_owned();
+    let signed = Signed { files, base: &base };
     let mut policies = Vec::new();
-    for name in live.files.keys().filter(|name| !name.contains('/')) {
+    for name in files.keys().filter(|name| !name.contains('/')) {
         match FileKind::of(name) {
             FileKind::Ignored => {}
             FileKind::Policy => policies.push(PolicyFile {
@@ -103,13 +102,9 @@ mod tests {
         let files = texts
             .iter()
             .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
-        let live = LiveFiles {
-            number: 1,
-            // There is nothing of it on the disk.
-            directory: "/no/such/directory".into(),
-            files: files.collect(),
-        };
-        load_signed(&live).map_err(|rejected| rejected.to_string())
+        // There is nothing of it on the disk.
+        load_signed(Path::new("/no/such/directory"), &files.collect())
+            .map_err(|rejected| rejected.to_string())
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bulkhead_policy::{Compiled, Domain, DomainRef, Policy, System};
 use policy_agent_protocol::{Ask, Lasting};
+use policy_ledger::{Act, Event};
 use qrexec_protocol::under_way::EndCall;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
@@ -33,6 +35,8 @@ pub(crate) struct State {
     pub(crate) status: PolicyStatus,
     /// The generation of the policy, where generations are used.
     pub(crate) generation: Option<u64>,
+    /// How the generation became live, as the ledger has it; nothing is known right after the start.
+    activation: Option<Option<Act>>,
     system: Option<Arc<System>>,
     /// Both of them, while both are there.
     pub(crate) compiled: Option<Compiled>,
@@ -68,6 +72,7 @@ impl State {
             },
             system: None,
             generation: None,
+            activation: None,
             compiled: None,
             book,
             grants: grants_file.load(),
@@ -143,6 +148,26 @@ impl State {
         error!("the policy has errors, {stays}\n{text}");
         self.status.error = Some(text);
         self.announce();
+    }
+
+    /// Records which generation decides from now on, and who made it so, unless that is known.
+    pub(crate) fn activated(&mut self, activation: &Option<Act>, now: SystemTime) {
+        if self.activation.as_ref() == Some(activation) {
+            return;
+        }
+        if let Some(act) = activation {
+            // It was another one's act before this start; now the daemon finds it.
+            let event = match self.activation {
+                Some(_) => act.clone(),
+                None => Act {
+                    by: "policyd".to_owned(),
+                    what: "live".to_owned(),
+                    detail: format!("{}, {} by {}", act.detail, act.what, act.by),
+                },
+            };
+            self.book.record(Event::Act(event), now);
+        }
+        self.activation = Some(activation.clone());
     }
 
     /// Takes what was read of the settings. What cannot be used changes nothing but the status.

@@ -9,6 +9,7 @@
 //! | `generations/N/signatures.json` | Ed25519 signatures of the manifest's bytes |
 //! | `generations/N/files/` | the policy files, their tests and what they include |
 //! | `current` | a link to the `files` of the generation that is live |
+//! | `activation.json` | who made which generation live, when and how |
 //! | `lock` | held by whoever changes any of this |
 //!
 //! A generation is written aside, brought to the disk, and renamed into its place; then a new
@@ -32,5 +33,5 @@ mod manifest;
 mod store;
 
 pub use keys::{Key, KeyError, Keys, SigningKey};
-pub use manifest::{About, Files, Manifest, Signature, sha256_hex};
+pub use manifest::{About, Activation, Files, Manifest, Signature, sha256_hex};
 pub use store::{Generation, LiveFiles, Store, StoreError, Unsigned, live_files, read_files};

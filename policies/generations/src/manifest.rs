@@ -20,6 +20,19 @@ pub struct About {
     pub message: String,
 }
 
+/// How a generation became the live one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// Its number.
+    pub number: u64,
+    /// `apply` when it was made, `rollback` when it was there before.
+    pub what: String,
+    /// The user, or the domain.
+    pub by: String,
+    /// When, in UTC, as RFC 3339.
+    pub time: String,
+}
+
 /// A generation's contents and origin. Its bytes are what is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::disk::Disk;
 use crate::keys::Keys;
-use crate::manifest::{Files, Manifest, Signature, sha256_hex};
+use crate::manifest::{Activation, Files, Manifest, Signature, sha256_hex};
 
 /// A set holds so many files, of so many bytes each, at most.
 const FILES_MAX: usize = 4096;
@@ -52,6 +52,9 @@ pub enum StoreError {
     /// Another command is changing the policy.
     #[error("another command is changing the policy")]
     Busy,
+    /// Another generation was applied since this one was made.
+    #[error("another generation was applied meanwhile")]
+    Overtaken,
     /// There is no such generation.
     #[error("there is no generation {0}")]
     None(u64),
@@ -270,10 +273,21 @@ impl Store {
         disk.make_directory(&self.generations())
             .map_err(failed("make", root))?;
         let _lock = self.lock()?;
+        if self.next()? != (manifest.number, manifest.parent.clone()) {
+            return Err(StoreError::Overtaken);
+        }
         let place = self.directory(manifest.number);
         self.write(&mut disk, &place, manifest, files, signatures)
             .map_err(failed("write", &place))?;
-        self.switch(&mut disk, manifest.number)
+        self.switch(
+            &mut disk,
+            &Activation {
+                number: manifest.number,
+                what: "apply".to_owned(),
+                by: manifest.about.author.clone(),
+                time: manifest.about.time.clone(),
+            },
+        )
     }
 
     fn write(
@@ -311,32 +325,62 @@ impl Store {
         disk.sync(&self.generations())
     }
 
-    /// Makes a generation live again, whatever is live now.
+    /// Makes a generation live again, whatever is live now; `by` and `time` say who does, when.
     ///
     /// # Errors
     ///
     /// It is damaged, an owner's signature is missing, or the disk says no.
-    pub fn roll_back(&self, keys: &Keys, number: u64) -> Result<Generation, StoreError> {
+    pub fn roll_back(
+        &self,
+        keys: &Keys,
+        number: u64,
+        by: &str,
+        time: &str,
+    ) -> Result<Generation, StoreError> {
         let (generation, _) = self.verified(number)?;
         self.signed(keys, &generation.manifest, &generation.signatures)?;
         let _lock = self.lock()?;
         let step = &mut || Ok(());
-        self.switch(&mut Disk { step }, number)?;
+        self.switch(
+            &mut Disk { step },
+            &Activation {
+                number,
+                what: "rollback".to_owned(),
+                by: by.to_owned(),
+                time: time.to_owned(),
+            },
+        )?;
         Ok(generation)
     }
 
-    fn switch(&self, disk: &mut Disk<'_>, number: u64) -> Result<(), StoreError> {
+    fn switch(&self, disk: &mut Disk<'_>, activation: &Activation) -> Result<(), StoreError> {
         let (aside, current) = (self.root.join("current.new"), self.current());
+        let (note, note_aside) = (self.note(), self.root.join("activation.new"));
         let target = Path::new("generations")
-            .join(format!("{number:06}"))
+            .join(format!("{:06}", activation.number))
             .join("files");
         let mut switch = || {
+            disk.remove_all(&note_aside)?;
+            disk.write(&note_aside, &serde_json::to_vec_pretty(activation)?)?;
+            disk.rename(&note_aside, &note)?;
             disk.remove_all(&aside)?;
             disk.link(&target, &aside)?;
             disk.rename(&aside, &current)?;
             disk.sync(&self.root)
         };
         switch().map_err(failed("switch", &current))
+    }
+
+    fn note(&self) -> PathBuf {
+        self.root.join("activation.json")
+    }
+
+    /// How a generation became live, if that is known. The note is written before the switch, so
+    /// it may be about one that never did.
+    fn activation(&self, number: u64) -> Option<Activation> {
+        let bytes = fs::read(self.note()).ok()?;
+        let activation: Activation = serde_json::from_slice(&bytes).ok()?;
+        (activation.number == number).then_some(activation)
     }
 
     fn lock(&self) -> Result<File, StoreError> {
@@ -359,6 +403,10 @@ pub struct LiveFiles {
     pub number: u64,
     /// The directory of its files.
     pub directory: PathBuf,
+    /// What it says of itself, and its SHA-256.
+    pub generation: Generation,
+    /// How it became live, if that is known.
+    pub activation: Option<Activation>,
     /// The files as they were verified. What is read from the directory later may be something
     /// else by then.
     pub files: Files,
@@ -379,6 +427,8 @@ pub fn live_files(store: &Store, keys: &Keys) -> Result<Option<LiveFiles>, Store
     Ok(Some(LiveFiles {
         number,
         directory: store.files_of(number),
+        activation: store.activation(number),
+        generation,
         files,
     }))
 }

@@ -45,7 +45,7 @@ use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::{Endpoints, OpenError};
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_protocol::version::{TooOld, Version};
-use qrexec_relay::{Host, Identity, wait_for_any};
+use qrexec_relay::{Host, wait_for_any};
 use thiserror::Error;
 
 use crate::request::Desk;
@@ -122,7 +122,7 @@ pub fn run(
 ) -> Result<(), DaemonError> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     let start_up = options.start_up;
-    let host = Host::new(Identity::Dom0);
+    let host = Host::dom0(options.layout.root());
     let desk = Desk::new(domain, options, endpoints, host).map_err(DaemonError::SetUp)?;
     let desk = Arc::new(desk);
     let mut patience = start_up;

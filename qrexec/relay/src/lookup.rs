@@ -5,7 +5,6 @@
 //! every directory for `NAME`. What is absent, or has a name too long for a file, is passed over;
 //! any other trouble ends the search, so that a broken service is never replaced by another one.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::FileTypeExt;
@@ -63,10 +62,13 @@ pub enum LookupError {
 }
 
 impl SearchPath {
-    /// The directories in the environment variable `variable`, separated by `:`, or else `default`.
-    pub fn from_environment(variable: &str, default: &str) -> Self {
-        let text = std::env::var_os(variable).unwrap_or_else(|| OsString::from(default));
-        Self(std::env::split_paths(&text).collect())
+    /// The directories in the environment variable `variable`, separated by `:`, or else those of
+    /// `defaults` below `root`.
+    fn from_environment(variable: &str, root: &Path, defaults: [&str; 3]) -> Self {
+        Self(match std::env::var_os(variable) {
+            Some(text) => std::env::split_paths(&text).collect(),
+            None => defaults.map(|path| root.join(path)).into(),
+        })
     }
 
     /// No directory: nothing is ever found.
@@ -74,16 +76,20 @@ impl SearchPath {
         Self(Vec::new())
     }
 
-    /// Where services are.
-    pub fn services() -> Self {
-        let default = "/run/qubes-rpc:/usr/local/etc/qubes-rpc:/etc/qubes-rpc";
-        Self::from_environment("QREXEC_SERVICE_PATH", default)
+    /// Where services are on a machine with this root.
+    pub fn services(root: &Path) -> Self {
+        let defaults = ["run/qubes-rpc", "usr/local/etc/qubes-rpc", "etc/qubes-rpc"];
+        Self::from_environment("QREXEC_SERVICE_PATH", root, defaults)
     }
 
     /// Where their configuration is.
-    pub fn configurations() -> Self {
-        let default = "/run/qubes/rpc-config:/usr/local/etc/qubes/rpc-config:/etc/qubes/rpc-config";
-        Self::from_environment("QUBES_RPC_CONFIG_PATH", default)
+    pub fn configurations(root: &Path) -> Self {
+        let defaults = [
+            "run/qubes/rpc-config",
+            "usr/local/etc/qubes/rpc-config",
+            "etc/qubes/rpc-config",
+        ];
+        Self::from_environment("QUBES_RPC_CONFIG_PATH", root, defaults)
     }
 
     /// Each place where something of the service may be, in order.

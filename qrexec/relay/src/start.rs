@@ -106,13 +106,21 @@ impl Order {
 }
 
 impl Host {
-    /// A host that searches where the environment says.
+    /// A guest that searches where the environment says.
     pub fn new(identity: Identity) -> Self {
-        let (services, configurations) = (SearchPath::services(), SearchPath::configurations());
+        Self::below(identity, Path::new("/"))
+    }
+
+    /// Dom0 of the installation with this root.
+    pub fn dom0(root: &Path) -> Self {
+        Self::below(Identity::Dom0, root)
+    }
+
+    fn below(identity: Identity, root: &Path) -> Self {
         Self {
             identity,
-            services,
-            configurations,
+            services: SearchPath::services(root),
+            configurations: SearchPath::configurations(root),
             session: Mutex::new(()),
             sessions_seen: AtomicU64::new(0),
         }

@@ -28,7 +28,7 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
     ("files_answer", files::answer),
@@ -43,6 +43,7 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("policy_old_files", policy::old_files),
     ("policy_question", policy::question),
     ("policy_report", policy::report),
+    ("policy_services", policy::services),
     ("policy_system", policy::system),
     ("policy_text", policy::text),
     ("qrexec_agent_from_caller", qrexec::agent_from_caller),

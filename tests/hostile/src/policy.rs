@@ -8,6 +8,7 @@ use bulkhead_policy::{
     Call, Compiled, DomainRef, Expectations, Includes, Policy, PolicyFile, Rejected, Requested,
     System, Unreadable,
 };
+use policy_administration::service::Request;
 use policy_analysis::Explainer;
 use policyd::wire::{ANSWER_MAX, Question};
 use qrexec_protocol::policy::Answer;
@@ -203,5 +204,20 @@ pub fn system(data: &[u8]) {
 pub fn report(data: &[u8]) {
     if let Ok(close) = policyd::report::decode(data) {
         assert!(!close.end.contains(char::is_control) && close.end.chars().count() <= 200);
+    }
+}
+
+/// A domain that administers the policy: what it calls, and after a NUL byte its input.
+pub fn services(data: &[u8]) {
+    let end = data.iter().position(|b| *b == 0).unwrap_or(data.len());
+    let (call, input) = data.split_at(end);
+    let input = input.get(1..).unwrap_or_default();
+    let call = String::from_utf8_lossy(call);
+    if let Ok(Request::Get(file) | Request::Replace { file, .. } | Request::Remove { file, .. }) =
+        Request::read(&call, input)
+    {
+        let path = file.path();
+        let name = path.strip_prefix("include/").unwrap_or(&path);
+        assert!(!name.starts_with('.') && !name.contains('/'), "{path:?}");
     }
 }

@@ -39,7 +39,7 @@ pub struct FixtureOptions {
     pub desktop: bool,
     /// Lines for the settings file, besides the back end, the programs and the display.
     pub settings: String,
-    /// Policy files besides the one that is shipped: name and text.
+    /// Files of the policy directory besides the one that is shipped: path and text.
     pub policies: Vec<(String, String)>,
     /// Programs that replace ours of the same name, such as one that never answers.
     pub replaced: Vec<(String, PathBuf)>,
@@ -156,7 +156,9 @@ impl Fixture {
         fs::write(self.layout.settings_file(), settings)?;
         fs::write(policies.join("90-default.policy"), DEFAULT_POLICY)?;
         for (name, text) in &options.policies {
-            fs::write(policies.join(name), text)?;
+            let path = policies.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&policies))?;
+            fs::write(path, text)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! `bulkhead policy apply`, `log`, `rollback`, `status` and `new-key`.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -70,7 +71,9 @@ pub fn activate(
     };
     let keys: Result<Vec<_>, _> = keys.iter().map(|path| SigningKey::load(path)).collect();
     let keys = keys.map_err(|error| failed(&error))?;
-    let activated = administration::activate(&store(client), &owners, set, about, &keys, only_try);
+    let store = store(client);
+    let next = store.next().map_err(|error| failed(&error))?;
+    let activated = administration::activate(&store, &owners, &next, set, about, &keys, only_try);
     let activated = activated.map_err(|error| match &error {
         NotActivated::Store(StoreError::Unsigned(_)) => {
             failed(&error).hint("sign with the keys of their owners: `--sign KEY`")
@@ -115,12 +118,18 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Who types, behind sudo as well.
+/// Who types, behind sudo as well; without a name, by number.
 fn author() -> String {
-    let names = ["SUDO_USER", "USER", "LOGNAME"];
-    let name = names.into_iter().find_map(|name| std::env::var(name).ok());
-    name.filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
+    let names = ["SUDO_USER", "USER", "LOGNAME"].into_iter();
+    let mut names = names.filter_map(|name| std::env::var(name).ok());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| {
+        let own = std::fs::metadata("/proc/self").map(|process| process.uid());
+        match own {
+            Ok(0) => "root".to_owned(),
+            Ok(uid) => format!("uid {uid}"),
+            Err(_) => "unknown".to_owned(),
+        }
+    })
 }
 
 #[derive(Serialize)]
@@ -201,9 +210,10 @@ pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
         Failure::new("there is no generation before the live one")
             .hint("`bulkhead policy log` lists those there are")
     })?;
-    let generation = store
-        .roll_back(&keys, number)
-        .map_err(|error| failed(&error))?;
+    let time = rfc3339(SystemTime::now());
+    let generation = store.roll_back(&keys, number, &author(), &time);
+    let generation = generation.map_err(|error| failed(&error))?;
+    read_again(client);
     print(&format!(
         "Generation {number} is live; SHA-256: {}.\n",
         generation.sha256

@@ -48,31 +48,34 @@ impl Live {
         let notifications = UnixDatagram::bind(fixture.path("notify")).unwrap();
         let patience = Some(Duration::from_secs(30));
         notifications.set_read_timeout(patience).unwrap();
-        let program = Path::new(env!("CARGO_BIN_EXE_bulkhead")).with_file_name("policyd");
-        assert!(
-            program.exists(),
-            "{} is missing; run: cargo build --workspace --bins",
-            program.display()
-        );
-        let daemon = Command::new(program)
-            .env(Layout::ROOT_VARIABLE, fixture.path(""))
-            .env("NOTIFY_SOCKET", fixture.path("notify"))
-            .stderr(fs::File::create(fixture.path("policyd.log")).unwrap())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let daemon = spawn(&fixture);
         let live = Self {
             fixture,
             daemon,
             notifications,
         };
+        live.is_ready();
+        live
+    }
+
+    /// Ends the daemon at once.
+    fn stop(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.daemon = spawn(&self.fixture);
+        self.is_ready();
+    }
+
+    fn is_ready(&self) {
         let (mut ready, mut domains) = (false, false);
         while !(ready && domains) {
-            let said = live.said();
+            let said = self.said();
             ready |= said.contains("READY=1");
             domains |= said.contains("3 domains");
         }
-        live
     }
 
     fn said(&self) -> String {
@@ -98,6 +101,22 @@ impl Live {
     pub fn run(&self, words: &[&str]) -> String {
         self.fixture.run(&[&["policy"], words].concat())
     }
+}
+
+fn spawn(fixture: &Fixture) -> Child {
+    let program = Path::new(env!("CARGO_BIN_EXE_bulkhead")).with_file_name("policyd");
+    assert!(
+        program.exists(),
+        "{} is missing; run: cargo build --workspace --bins",
+        program.display()
+    );
+    Command::new(program)
+        .env(Layout::ROOT_VARIABLE, fixture.path(""))
+        .env("NOTIFY_SOCKET", fixture.path("notify"))
+        .stderr(fs::File::create(fixture.path("policyd.log")).unwrap())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Live {
@@ -175,6 +194,65 @@ fn a_call_is_allowed_for_a_while_and_the_ledger_says_so() {
     assert!(
         verified.starts_with("The ledger is as it was written"),
         "{verified}"
+    );
+}
+
+#[test]
+fn who_made_which_policy_live_is_in_the_ledger() {
+    let mut live = Live::start(DENY);
+    let first = live.run(&["apply", "-m", "as it was"]);
+    let rule = "qubes.Gpg * work vault ask";
+    let second = live.run(&["add", rule, "-m", "for \u{1b}[2J mail"]);
+    let sha256 = |told: &str| {
+        let (_, sha256) = told.rsplit_once("SHA-256: ").unwrap();
+        sha256.trim_end_matches(".\n").to_owned()
+    };
+    let (first, second) = (sha256(&first), sha256(&second));
+    assert!(live.run(&["rollback"]).starts_with("Generation 1 is live"));
+    // Without a name in the environment it is the user's number, or root.
+    let author = live.run(&["log"]);
+    let author = author
+        .lines()
+        .next()
+        .unwrap()
+        .split("  ")
+        .nth(2)
+        .unwrap()
+        .to_owned();
+    let acts = live.run(&["audit", "event=act"]);
+    let acts: Vec<_> = acts.lines().collect();
+    for (act, what, generation) in [
+        (
+            acts[0],
+            &format!("apply by {author}: generation 1 at "),
+            &first,
+        ),
+        (
+            acts[1],
+            &format!("apply by {author}: generation 2 at "),
+            &second,
+        ),
+        (
+            acts[2],
+            &format!("rollback by {author}: generation 1 at "),
+            &first,
+        ),
+    ] {
+        assert!(
+            act.contains(&**what) && act.contains(&**generation),
+            "{act}"
+        );
+    }
+    assert!(acts[1].ends_with(": for \\u{1b}[2J mail"), "{}", acts[1]);
+    // What was done while the daemon was away, it finds when it comes back.
+    live.stop();
+    let _ = live.run(&["apply", "-m", "unseen"]);
+    live.start_again();
+    let last = live.run(&["audit", "event=act", "what=live"]);
+    assert!(last.contains("live by policyd: generation 3 at "), "{last}");
+    assert!(
+        last.ends_with(&format!(": unseen, apply by {author}\n")),
+        "{last}"
     );
 }
 

@@ -35,6 +35,7 @@ async fn a_question_that_nobody_answers_is_refused_in_the_end() {
     let live = Live {
         policy: Policy::from_texts([("30-user.policy", "t * work @anyvm ask\n")]).unwrap(),
         generation: None,
+        activation: None,
     };
     let read = ReadPolicy::new(live, &Policy::empty(), SystemTime::now());
     let system = serde_json::from_str(SYSTEM).unwrap();

@@ -54,7 +54,9 @@ fn the_last_set_is_live_and_an_older_one_can_be_again() {
     assert_eq!(second.manifest.parent, Some(store.read(1).unwrap().sha256));
     let text = fs::read_to_string(store.current().join("include/x")).unwrap();
     assert_eq!(text, "# 2\n");
-    store.roll_back(&Keys::default(), 1).unwrap();
+    store
+        .roll_back(&Keys::default(), 1, "root", "2026-11-26T06:00:00Z")
+        .unwrap();
     assert_eq!(store.live().unwrap(), Some(1));
     apply(&store, 3);
     assert_eq!(
@@ -62,7 +64,7 @@ fn the_last_set_is_live_and_an_older_one_can_be_again() {
         (Some(3), vec![1, 2, 3])
     );
     assert!(matches!(
-        store.roll_back(&Keys::default(), 9),
+        store.roll_back(&Keys::default(), 9, "root", "2026-11-26T06:00:00Z"),
         Err(StoreError::None(9))
     ));
 }

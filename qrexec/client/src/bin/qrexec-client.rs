@@ -15,7 +15,7 @@ use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
 use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
-use qrexec_relay::{Channel, DaemonSocket, Host, Identity, Local, Program, Sink, serve};
+use qrexec_relay::{Channel, DaemonSocket, Host, Local, Program, Sink, serve};
 
 /// How long a daemon in dom0 may take to answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ fn here(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
     if !command.starts_with(b"DEFAULT:") {
         bail!("a call from dom0 to dom0 begins with `DEFAULT:`");
     }
-    Ok(Host::new(Identity::Dom0).run_here(command))
+    Ok(Host::dom0(layout().root()).run_here(command))
 }
 
 /// A domain has asked for a service in dom0, and was allowed.
@@ -120,7 +120,7 @@ fn serve_in_dom0(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Re
     let mut channel = Channel::open(vchan, deadline)?;
     // Requests of a domain name no user; in dom0 nobody changes it.
     let command = [b"DEFAULT:", arguments.command.as_bytes()].concat();
-    let started = Host::new(Identity::Dom0).start(&command, Mode::Attached);
+    let started = Host::dom0(layout().root()).start(&command, Mode::Attached);
     let (left_over, result) = serve(&mut channel, started);
     channel.finish();
     if let Some(mut process) = left_over {

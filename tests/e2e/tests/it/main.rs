@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod administration;
 mod daemons;
+mod delegation;
 mod full_disk;
 mod guests;
 mod hostile;

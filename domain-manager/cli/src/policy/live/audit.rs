@@ -423,7 +423,8 @@ pub fn told(entry: &Entry) -> String {
             text
         }
         Event::Act(act) => {
-            let (by, what, detail) = (shown(&act.by), shown(&act.what), shown(&act.detail));
+            let (by, what) = (shown(&act.by), shown(&act.what));
+            let detail = cut(&act.detail, DETAIL_MAX);
             format!("act   {what} by {by}: {detail}")
         }
         Event::Seal(_) => "seal".to_owned(),
@@ -450,9 +451,15 @@ pub fn told(entry: &Entry) -> String {
     format!("{sequence:>7}  {moment}  {what}")
 }
 
+/// An act names a SHA-256 and somebody's reason.
+const DETAIL_MAX: usize = 400;
+
 fn shown(text: &str) -> String {
-    const LONGEST: usize = 120;
-    let cut: String = text.chars().take(LONGEST).collect();
+    cut(text, 120)
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    let cut: String = text.chars().take(longest).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
     format!("{}{more}", cut.escape_debug())
 }

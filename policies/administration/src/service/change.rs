@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A domain's change of what is live.
+
+use std::fmt::Display;
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use bulkhead_policy::{Diagnostic, Policy, Rejected, Severity, SourceMap};
+use bulkhead_types::Layout;
+use policy_generations::{About, Keys, Store, StoreError, live_files, sha256_hex};
+use policy_ledger::rfc3339;
+
+use super::refusal::Refusal;
+use super::request::{File, Token};
+use crate::activate::{NotActivated, activate};
+use crate::set::Set;
+use crate::write::replace_file;
+
+/// How often a change is tried that others get in the way of, and how long to wait in between.
+const TRIES: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+/// So many errors of a policy are told.
+const TOLD_MAX: usize = 10;
+
+/// The policy of this machine.
+pub(super) struct Machine {
+    store: Store,
+    keys: PathBuf,
+    working: PathBuf,
+    old: PathBuf,
+}
+
+/// The token that names a content.
+pub(super) fn named_by(content: &[u8]) -> String {
+    format!("sha256:{}", sha256_hex(content))
+}
+
+fn internal(error: &dyn std::error::Error) -> Refusal {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    Refusal::Internal(format!("{error}{}", cause.unwrap_or_default()))
+}
+
+/// Why one try came to nothing.
+enum Stop {
+    Refused(Refusal),
+    /// Another change came first; what it made has to be looked at.
+    Overtaken,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<NotActivated> for Stop {
+    fn from(error: NotActivated) -> Self {
+        let NotActivated::Store(error) = error;
+        match &error {
+            StoreError::Busy | StoreError::Overtaken => Self::Overtaken,
+            StoreError::Unsigned(unsigned) => {
+                let files = unsigned.0.join(", ");
+                Self::Refused(Refusal::Other(format!(
+                    "owners sign for the policy here, and none has signed for {files}"
+                )))
+            }
+            _ => Self::Refused(internal(&error)),
+        }
+    }
+}
+
+impl Machine {
+    pub fn new(layout: &Layout) -> Self {
+        let [_, working] = layout.policy_dirs();
+        Self {
+            store: Store::at(layout.policy_generations()),
+            keys: layout.policy_keys(),
+            working,
+            old: layout.old_policy_dir(),
+        }
+    }
+
+    fn owners(&self) -> Result<Keys, Refusal> {
+        Keys::read(&self.keys).map_err(|error| internal(&error))
+    }
+
+    fn working(&self) -> Result<Set, Refusal> {
+        Set::read(&self.working, Some(&self.old)).map_err(|error| internal(&error))
+    }
+
+    /// The files that decide: those of the live generation, or, without one, the working copy.
+    pub fn live(&self) -> Result<Set, Refusal> {
+        let live = live_files(&self.store, &self.owners()?).map_err(|error| internal(&error))?;
+        match live {
+            Some(live) => Ok(Set::new(&self.working, Some(&self.old), live.files)),
+            None => self.working(),
+        }
+    }
+
+    /// Gives a file another content, or removes it, and makes that live.
+    pub fn change(
+        &self,
+        caller: &str,
+        file: &File,
+        token: &Token,
+        content: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
+        for _ in 0..TRIES {
+            match self.try_change(caller, file, token, content) {
+                Ok(()) => return Ok(()),
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Overtaken) => thread::sleep(PAUSE),
+            }
+        }
+        Err(Refusal::Other("others keep changing the policy".to_owned()))
+    }
+
+    fn try_change(
+        &self,
+        caller: &str,
+        file: &File,
+        token: &Token,
+        content: Option<&[u8]>,
+    ) -> Result<(), Stop> {
+        let path = file.path();
+        let mut next = self.store.next().map_err(|error| internal(&error))?;
+        let live = self.live()?;
+        let before = live.files().get(&path).map(Vec::as_slice);
+        expect(file, token, before)?;
+        if before == content {
+            return match content {
+                Some(_) => Ok(()),
+                None => Err(Refusal::FileNotFound(file.clone()).into()),
+            };
+        }
+        let place = self.working.join(&path);
+        if fs::symlink_metadata(&place).is_ok_and(|m| m.is_symlink()) {
+            return Err(Refusal::InvalidFilePath(file.clone()).into());
+        }
+        // The next `apply` would take back what is changed here without a word.
+        if self.working()?.files().get(&path).map(Vec::as_slice) != before {
+            let message = format!("`{file}` has a change in dom0 that was not applied");
+            return Err(Refusal::Other(message).into());
+        }
+        let changed = live.with(&path, content);
+        check(&changed, &path)?;
+        let verb = if content.is_some() {
+            "Replace"
+        } else {
+            "Remove"
+        };
+        let about = |message: String| About {
+            author: caller.to_owned(),
+            time: rfc3339(SystemTime::now()),
+            message,
+        };
+        let owners = self.owners()?;
+        if next.1.is_none() {
+            // So that there is something to go back to.
+            let about = about(format!("as it was before policy.{verb} of {file}"));
+            let first = activate(&self.store, &owners, &next, &live, about, &[], false)?;
+            next = (first.number + 1, Some(first.sha256));
+        }
+        let about = || about(format!("policy.{verb} of {file}"));
+        activate(&self.store, &owners, &next, &changed, about(), &[], true)?;
+        self.write(&path, content)?;
+        let activated = activate(&self.store, &owners, &next, &changed, about(), &[], false);
+        if activated.is_err() {
+            self.write(&path, before)?;
+        }
+        activated?;
+        Ok(())
+    }
+
+    /// Keeps the working copy like what is live.
+    fn write(&self, path: &str, content: Option<&[u8]>) -> Result<(), Refusal> {
+        let place = self.working.join(path);
+        let written = match content {
+            Some(content) => replace_file(&place, content),
+            None => fs::remove_file(&place),
+        };
+        written.map_err(|error| internal(&error))
+    }
+}
+
+/// Holds a file against what the caller thinks it is.
+fn expect(file: &File, token: &Token, before: Option<&[u8]>) -> Result<(), Refusal> {
+    match (token, before) {
+        (Token::Any, _) | (Token::New, None) => Ok(()),
+        (Token::New, Some(_)) => Err(Refusal::Token(format!("`{file}` is there already"))),
+        (Token::Sha256(_), None) => Err(Refusal::Token(format!("there is no `{file}`"))),
+        (Token::Sha256(digest), Some(content)) => match sha256_hex(content) == *digest {
+            true => Ok(()),
+            false => Err(Refusal::Token(format!("`{file}` is another by now"))),
+        },
+    }
+}
+
+/// Whether a changed set may go live. Of other files than the caller's no text is told.
+fn check(changed: &Set, path: &str) -> Result<Policy, Refusal> {
+    let policy = changed
+        .policy()
+        .map_err(|rejected| Refusal::Syntax(told(changed, path, &rejected)))?;
+    let places = |d: &Diagnostic, sources: &SourceMap| {
+        let at = d.span.map(|span| sources.location(span));
+        at.map_or_else(String::new, |at| short(changed, &at.file, at.line))
+    };
+    let unmet = changed.unmet(&policy);
+    let places: Vec<_> = unmet
+        .iter()
+        .flat_map(|unmet| unmet.failures.iter().map(|d| places(d, &unmet.sources)))
+        .take(TOLD_MAX)
+        .collect();
+    match places.is_empty() {
+        true => Ok(policy),
+        false => Err(Refusal::Other(format!(
+            "expectations are not met: {}",
+            places.join(", ")
+        ))),
+    }
+}
+
+fn short(set: &Set, name: &str, line: impl Display) -> String {
+    let base = format!("{}/", set.base().display());
+    format!("{}:{line}", name.strip_prefix(&base).unwrap_or("elsewhere"))
+}
+
+fn told(changed: &Set, path: &str, rejected: &Rejected) -> String {
+    let errors = rejected.diagnostics.iter();
+    let errors = errors.filter(|d| d.severity == Severity::Error);
+    let told = errors.map(|d| {
+        let at = d.span.map(|span| rejected.sources.location(span));
+        let Some(at) = at else {
+            let base = format!("{}/", changed.base().display());
+            return d.message.replace(&base, "");
+        };
+        match changed.inside(&at.file) == Some(path) {
+            true => {
+                let place = short(changed, &at.file, format!("{}:{}", at.line, at.column));
+                format!("{place}: {}", d.message)
+            }
+            false => format!(
+                "{}: no longer makes sense",
+                short(changed, &at.file, at.line)
+            ),
+        }
+    });
+    told.take(TOLD_MAX).collect::<Vec<_>>().join("; ")
+}

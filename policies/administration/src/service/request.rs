@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a domain asks for: service and argument from the call, the rest from its standard input.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::refusal::Refusal;
+
+/// The most bytes of a file that a domain may hand over.
+pub const CONTENT_MAX: usize = 1 << 20;
+/// `sha256:` and 64 digits.
+const TOKEN_MAX: usize = 71;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The names of all policy files, or of all files to include.
+    List {
+        /// Those to include.
+        include: bool,
+    },
+    /// A file and the token that names its content.
+    Get(File),
+    /// Another content for a file.
+    Replace {
+        /// The file.
+        file: File,
+        /// What it has to be before.
+        token: Token,
+        /// What it shall be.
+        content: Vec<u8>,
+    },
+    /// No such file any more.
+    Remove {
+        /// The file.
+        file: File,
+        /// What it has to be before.
+        token: Token,
+    },
+    /// Which files are about a service.
+    GetFiles {
+        /// The service.
+        service: String,
+    },
+}
+
+/// A file of the policy directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    include: bool,
+    name: String,
+}
+
+/// What a file has to be for a change to be meant for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Anything, or missing.
+    Any,
+    /// Missing.
+    New,
+    /// This content: `sha256:` and its digest.
+    Sha256(String),
+}
+
+impl Request {
+    /// Reads a request. `call` is `SERVICE` or `SERVICE+ARGUMENT`; the input is only touched by
+    /// what needs it.
+    ///
+    /// # Errors
+    ///
+    /// It is none of the services, or makes no sense as one.
+    pub fn read(call: &str, input: impl Read) -> Result<Self, Refusal> {
+        let (service, argument) = call.split_once('+').unwrap_or((call, ""));
+        let (include, verb) = match service.strip_prefix("policy.include.") {
+            Some(verb) => (true, verb),
+            None => (false, service.strip_prefix("policy.").unwrap_or_default()),
+        };
+        match verb {
+            "List" if argument.is_empty() => Ok(Self::List { include }),
+            "List" => Err(Refusal::Protocol("the service takes no argument")),
+            "Get" => Ok(Self::Get(File::named(include, argument)?)),
+            "Replace" => {
+                let file = File::named(include, argument)?;
+                let mut bytes = read_at_most(input, TOKEN_MAX + 1 + CONTENT_MAX)?;
+                let end = bytes.iter().position(|b| *b == b'\n');
+                let end = end.ok_or(Refusal::Protocol("a line with a token has to come first"))?;
+                let content = bytes.split_off(end + 1);
+                bytes.truncate(end);
+                let token = Token::parse(&bytes)?;
+                Ok(Self::Replace {
+                    file,
+                    token,
+                    content,
+                })
+            }
+            "Remove" => {
+                let file = File::named(include, argument)?;
+                let token = Token::parse(&read_at_most(input, TOKEN_MAX)?)?;
+                Ok(Self::Remove { file, token })
+            }
+            "GetFiles" if !include && !argument.is_empty() => Ok(Self::GetFiles {
+                service: argument.to_owned(),
+            }),
+            "GetFiles" if !include => Err(Refusal::Protocol("the argument has to name a service")),
+            _ => Err(Refusal::Protocol("there is no such service")),
+        }
+    }
+}
+
+fn read_at_most(input: impl Read, most: usize) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let read = input.take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error: io::Error| Refusal::Internal(format!("cannot read: {error}")))?;
+    match bytes.len() > most {
+        true => Err(Refusal::Protocol("the input is too long")),
+        false => Ok(bytes),
+    }
+}
+
+impl File {
+    fn named(include: bool, name: &str) -> Result<Self, Refusal> {
+        // Without dots, so no name hides a file, leaves the directory or has another ending.
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        // What policy files may be called besides (specification, 2.1).
+        let lower = include || !name.bytes().any(|b| b.is_ascii_uppercase());
+        match !name.is_empty() && name.bytes().all(word) && lower {
+            true => Ok(Self {
+                include,
+                name: name.to_owned(),
+            }),
+            false => Err(Refusal::InvalidFileName),
+        }
+    }
+
+    /// Its path below the policy directory.
+    pub fn path(&self) -> String {
+        match self.include {
+            true => format!("include/{}", self.name),
+            false => format!("{}.policy", self.name),
+        }
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path())
+    }
+}
+
+impl Token {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let digest = text.strip_prefix("sha256:").filter(|digest| {
+            let digit = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
+            digest.len() == 64 && digest.bytes().all(digit)
+        });
+        match (text, digest) {
+            ("any", _) => Ok(Self::Any),
+            ("new", _) => Ok(Self::New),
+            (_, Some(digest)) => Ok(Self::Sha256(digest.to_owned())),
+            _ => Err(Refusal::Protocol(
+                "a token is `any`, `new` or `sha256:DIGEST`",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(call: &str, input: &str) -> Result<Request, String> {
+        Request::read(call, input.as_bytes()).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_request_is_what_the_call_and_its_input_say() {
+        let file = |include, name: &str| File {
+            include,
+            name: name.to_owned(),
+        };
+        assert_eq!(
+            read("policy.List", ""),
+            Ok(Request::List { include: false })
+        );
+        assert_eq!(
+            read("policy.include.List+", ""),
+            Ok(Request::List { include: true })
+        );
+        assert_eq!(
+            read("policy.Replace+30-user", "new\nany\n# text\n"),
+            Ok(Request::Replace {
+                file: file(false, "30-user"),
+                token: Token::New,
+                content: b"any\n# text\n".to_vec(),
+            })
+        );
+        let digest = "0".repeat(64);
+        assert_eq!(
+            read("policy.include.Remove+Admin_x", &format!("sha256:{digest}")),
+            Ok(Request::Remove {
+                file: file(true, "Admin_x"),
+                token: Token::Sha256(digest),
+            })
+        );
+    }
+
+    #[test]
+    fn anything_else_is_refused_before_a_file_is_looked_at() {
+        let file_name = "PolicyAdminInvalidFileNameException";
+        for name in [
+            "", ".", "..", "a.b", "a/b", "a+b", "30 user", "\u{e4}", "Upper",
+        ] {
+            let refusal = read(&format!("policy.Get+{name}"), "").unwrap_err();
+            assert!(refusal.starts_with(file_name), "{name}: {refusal}");
+        }
+        let protocol = "PolicyAdminProtocolException";
+        for (call, input) in [
+            ("policy.List+x", ""),
+            ("policy.GetFiles", ""),
+            ("policy.include.GetFiles+x", ""),
+            ("policy.Reload", ""),
+            ("admin.vm.List", ""),
+            ("policy.Replace+a", "any"),
+            ("policy.Replace+a", "sometimes\n"),
+            ("policy.Replace+a", "\n"),
+            ("policy.Replace+a", "sha256:12\n"),
+            ("policy.Remove+a", "any\n"),
+            ("policy.Remove+a", "sha256:\u{e4}"),
+        ] {
+            let refusal = read(call, input).unwrap_err();
+            assert!(refusal.starts_with(protocol), "{call}: {refusal}");
+        }
+        let long = format!("any\n{}", "#".repeat(CONTENT_MAX + TOKEN_MAX));
+        assert!(
+            read("policy.Replace+a", &long)
+                .unwrap_err()
+                .starts_with(protocol)
+        );
+    }
+}
