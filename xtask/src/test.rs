@@ -64,6 +64,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
     })?;
     progress.step("licences of all dependencies", |_| checks::licences())?;
     progress.step("the fence around unsafe code", |_| checks::unsafe_fence())?;
+    progress.step("the size of what decides", |_| checks::core_size())?;
     progress.step("clippy", |progress| {
         let arguments = [
             "clippy",
