@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A client for QEMU's monitor (QMP): JSON over a Unix socket.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -80,6 +80,8 @@ impl Monitor {
         match self.reader.read_line(&mut line) {
             Ok(0) => Err(failed(HUNG_UP.into())),
             Ok(_) => serde_json::from_str(&line).map_err(|error| failed(error.to_string())),
+            // Whoever hangs up on what it has not read resets the connection.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(failed(HUNG_UP.into())),
             Err(error) => Err(failed(error.to_string())),
         }
     }
