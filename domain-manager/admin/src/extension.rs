@@ -14,7 +14,7 @@ pub struct DomainSummary {
     pub name: String,
     /// Its UUID.
     pub uuid: String,
-    /// `AdminVM`, `TemplateVM`, `AppVM` or `DispVM`.
+    /// `AdminVM`, `TemplateVM`, `AppVM`, `DispVM` or `RemoteVM`.
     pub class: String,
     /// Its power state in the words of the specification, such as `Running`.
     pub state: String,

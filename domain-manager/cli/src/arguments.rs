@@ -207,7 +207,7 @@ pub enum DomainCommand {
 pub struct Create {
     /// The name
     pub name: DomainName,
-    /// AppVM, TemplateVM or DispVM (a disposable with a name)
+    /// AppVM, TemplateVM, DispVM (a disposable with a name) or RemoteVM (on another machine)
     #[arg(long, default_value = "AppVM")]
     pub class: String,
     /// What it is based on; without it, the system's default

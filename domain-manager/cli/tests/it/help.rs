@@ -77,7 +77,7 @@ fn the_help_of_create_tells_the_options() {
       <NAME>  The name
 
     Options:
-          --class <CLASS>         AppVM, TemplateVM or DispVM (a disposable with a name) [default: AppVM]
+          --class <CLASS>         AppVM, TemplateVM, DispVM (a disposable with a name) or RemoteVM (on another machine) [default: AppVM]
           --json                  Answer in JSON, where there is an answer
           --template <TEMPLATE>   What it is based on; without it, the system's default
           --label <LABEL>         The colour of its frames

@@ -25,7 +25,7 @@ fn summary(model: &Model, entry: &Entry) -> DomainSummary {
         name: domain.name.to_string(),
         uuid: domain.uuid.to_string(),
         class: domain.class.name().to_owned(),
-        state: entry.life.phase().power_state().to_owned(),
+        state: entry.power_state().to_owned(),
         label: domain.label.name().to_owned(),
         template: model.template_of(domain).map(name),
         memory: model.number(domain, Property::Memory).ok(),
@@ -51,7 +51,7 @@ pub(super) fn status(call: &Call<'_>) -> Answer {
     let model = call.manager.model();
     let guests: Vec<&Entry> = model
         .listed()
-        .filter(|entry| entry.domain.class != Class::AdminVM)
+        .filter(|entry| entry.domain.class.is_guest())
         .collect();
     let running = guests.iter().filter(|entry| entry.life.guest().is_some());
     let running = running.count();

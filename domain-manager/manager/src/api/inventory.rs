@@ -16,7 +16,7 @@ pub(super) fn domains(call: &Call<'_>) -> Answer {
     call.bare()?;
     let line = |entry: &Entry| {
         let domain = &entry.domain;
-        let state = entry.life.phase().power_state();
+        let state = entry.power_state();
         format!(
             "{} class={} state={state} uuid={}",
             domain.name, domain.class, domain.uuid
@@ -39,7 +39,7 @@ pub(super) fn current_state(call: &Call<'_>) -> Answer {
         }
         _ => 0,
     };
-    let state = entry.life.phase().power_state();
+    let state = entry.power_state();
     Ok(format!("mem={memory} mem_static_max={memory} cputime=0 power_state={state}").into_bytes())
 }
 

@@ -62,7 +62,7 @@ fn name_and_label(payload: &str, default: Label) -> Result<(DomainName, Label), 
 fn template(call: &Call<'_>, class: Class) -> Result<Option<DomainUuid>, Failure> {
     let model = call.manager.model();
     match (call.argument(), class) {
-        ("", Class::TemplateVM | Class::AdminVM) => Ok(None),
+        ("", Class::TemplateVM | Class::AdminVM | Class::RemoteVM) => Ok(None),
         ("", Class::DispVM) => Ok(model.global(Global::DefaultDispvm).cloned()),
         ("", Class::AppVM) => Ok(model.global(Global::DefaultTemplate).cloned()),
         (name, _) => {

@@ -110,6 +110,10 @@ impl Model {
             Property::ShutdownTimeout => Value::Number(defaults.shutdown_timeout),
             // A template boots the kernel that came with it; what is based on it inherits that.
             Property::Kernel => Value::Text(domain.name.to_string()),
+            // As it is called here, until somebody says what it is called there.
+            Property::RemoteName => Value::Text(domain.name.to_string()),
+            Property::TransportRpc => Value::Text(String::new()),
+            Property::Relayvm => Value::Domain(None),
             Property::Guivm => Value::Domain(Some(DomainUuid::dom0())),
             // A disposable that asks for a disposable gets one of its own kind.
             Property::DefaultDispvm if domain.class == Class::DispVM => {

@@ -18,11 +18,18 @@ pub enum Class {
     TemplateVM,
     AppVM,
     DispVM,
+    RemoteVM,
 }
 
 impl Class {
     /// Every class, in the order in which they are listed.
-    pub const ALL: [Self; 4] = [Self::AdminVM, Self::AppVM, Self::DispVM, Self::TemplateVM];
+    pub const ALL: [Self; 5] = [
+        Self::AdminVM,
+        Self::AppVM,
+        Self::DispVM,
+        Self::RemoteVM,
+        Self::TemplateVM,
+    ];
 
     /// The class's name.
     pub fn name(self) -> &'static str {
@@ -31,7 +38,13 @@ impl Class {
             Self::TemplateVM => "TemplateVM",
             Self::AppVM => "AppVM",
             Self::DispVM => "DispVM",
+            Self::RemoteVM => "RemoteVM",
         }
+    }
+
+    /// Whether it is a guest of this machine, which is started and stopped here.
+    pub fn is_guest(self) -> bool {
+        !matches!(self, Self::AdminVM | Self::RemoteVM)
     }
 }
 
@@ -155,11 +168,12 @@ impl Domain {
             Class::TemplateVM => "templatevm",
             Class::AppVM => "appvm",
             Class::DispVM => "dispvm",
+            Class::RemoteVM => "remotevm",
         };
         format!("{prefix}-{}", self.label)
     }
 
-    /// The tags that follow from how it came to be.
+    /// The tags that follow from how it came to be; see also [`super::Model::tags`].
     pub fn tags(&self) -> Vec<String> {
         if self.class == Class::AdminVM {
             return Vec::new();
@@ -168,7 +182,9 @@ impl Domain {
         if self.dispid.is_some() {
             tags.push(format!("disp-created-by-{}", self.created_by));
         }
-        tags.push("guivm-dom0".to_owned());
+        if self.class.is_guest() {
+            tags.push("guivm-dom0".to_owned());
+        }
         tags
     }
 

@@ -62,19 +62,20 @@ impl Model {
         {
             return Err("its template is missing".to_owned());
         }
+        let transport = self.text(domain, Property::TransportRpc).ok();
         let part = Part {
-            tags: domain.tags(),
+            tags: self.tags(domain),
             r#type: domain.class.name(),
             template_for_dispvms: domain.flag(Property::TemplateForDispvms),
             default_dispvm: self.reference_name(domain, Property::DefaultDispvm),
-            power_state: entry.life.phase().power_state(),
+            power_state: entry.power_state(),
             icon: domain.icon(),
             label: domain.label.name(),
             guivm: self.reference_name(domain, Property::Guivm),
             uuid: domain.uuid.as_str(),
             internal: false,
-            relayvm: None,
-            transport_rpc: None,
+            relayvm: self.reference_name(domain, Property::Relayvm),
+            transport_rpc: transport.as_deref().filter(|service| !service.is_empty()),
             domid: entry.life.guest().map(u32::from),
         };
         let named = BTreeMap::from([(domain.name.as_str(), part)]);

@@ -38,6 +38,14 @@ impl Entry {
     pub fn is_visible(&self) -> bool {
         !matches!(self.life.phase(), Phase::Creating | Phase::Removing)
     }
+
+    /// What others are told of its life. A domain of another machine counts as running: it can be called.
+    pub fn power_state(&self) -> &'static str {
+        match self.domain.class {
+            Class::RemoteVM => Phase::Running.power_state(),
+            _ => self.life.phase().power_state(),
+        }
+    }
 }
 
 /// All domains and the system's own properties.
@@ -152,6 +160,14 @@ impl Model {
         self.names
             .values()
             .filter_map(|uuid| self.entries.get(uuid))
+    }
+
+    /// The tags of a domain: how it came to be, and through whom it is reached.
+    pub fn tags(&self, domain: &Domain) -> Vec<String> {
+        let mut tags = domain.tags();
+        let relay = self.reference(domain, Property::Relayvm);
+        tags.extend(relay.map(|relay| format!("relayvm-{}", relay.name)));
+        tags
     }
 
     /// The name of a domain.

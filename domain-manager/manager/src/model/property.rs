@@ -92,14 +92,17 @@ properties! {
     Memory "memory" Number true,
     Name "name" Text false,
     QrexecTimeout "qrexec_timeout" Number true,
+    RemoteName "remote_name" Text true,
     ShutdownTimeout "shutdown_timeout" Number true,
     TemplateForDispvms "template_for_dispvms" Flag true,
+    TransportRpc "transport_rpc" Text true,
     Uuid "uuid" Text false,
     Vcpus "vcpus" Number true,
     VirtMode "virt_mode" Text true,
     Xid "xid" Number false,
     DefaultDispvm "default_dispvm" Domain true,
     Guivm "guivm" Domain false,
+    Relayvm "relayvm" Domain true,
     Template "template" Domain true,
 }
 
@@ -121,7 +124,8 @@ impl Property {
             Self::AutoCleanup | Self::Dispid => class == Class::DispVM,
             Self::Template => matches!(class, Class::AppVM | Class::DispVM),
             Self::TemplateForDispvms => matches!(class, Class::AppVM | Class::TemplateVM),
-            _ => class != Class::AdminVM,
+            Self::RemoteName | Self::Relayvm | Self::TransportRpc => class == Class::RemoteVM,
+            _ => class.is_guest(),
         }
     }
 
@@ -190,9 +194,12 @@ mod tests {
     #[test]
     fn lists_are_in_alphabetical_order_with_the_references_to_domains_last() {
         let names: Vec<&str> = Property::ALL.iter().map(|p| p.name()).collect();
-        let (plain, references) = names.split_at(names.len() - 3);
+        let (plain, references) = names.split_at(names.len() - 4);
         assert!(plain.is_sorted());
-        assert_eq!(references, ["default_dispvm", "guivm", "template"]);
+        assert_eq!(
+            references,
+            ["default_dispvm", "guivm", "relayvm", "template"]
+        );
         for property in Property::ALL {
             assert_eq!(Property::find(property.name()), Some(*property));
         }

@@ -10,7 +10,7 @@ use bulkhead_types::{DomId, DomainUuid};
 use super::{Manager, QUICK, plan};
 use crate::failure::Failure;
 use crate::life::{Action, Event, Phase};
-use crate::model::{Class, Property, Stage};
+use crate::model::{Class, Domain, Property, Stage};
 use crate::step::Step;
 
 /// Between two attempts to destroy a guest that the hypervisor does not give up.
@@ -23,7 +23,7 @@ impl Manager {
     /// this returns.
     pub async fn kill(self: &Rc<Self>, uuid: &DomainUuid) -> Result<(), Failure> {
         let domain = self.domain(uuid)?;
-        refuse_dom0(domain.class)?;
+        refuse_no_guest(&domain)?;
         let halted = self
             .model()
             .get(uuid)
@@ -49,7 +49,7 @@ impl Manager {
     /// Asks a domain to end, and with `wait` waits for that.
     pub async fn shutdown(self: &Rc<Self>, uuid: &DomainUuid, wait: bool) -> Result<(), Failure> {
         let domain = self.domain(uuid)?;
-        refuse_dom0(domain.class)?;
+        refuse_no_guest(&domain)?;
         let seconds = self.model().number(&domain, Property::ShutdownTimeout)?;
         let guest = self.model().get(uuid).and_then(|entry| entry.life.guest());
         let action = self.tell(uuid, Event::Shutdown)?;
@@ -88,7 +88,7 @@ impl Manager {
 
     /// Holds or releases a domain's processors.
     pub async fn hold(self: &Rc<Self>, uuid: &DomainUuid, hold: bool) -> Result<(), Failure> {
-        refuse_dom0(self.domain(uuid)?.class)?;
+        refuse_no_guest(&self.domain(uuid)?)?;
         let event = if hold { Event::Pause } else { Event::Unpause };
         self.would(uuid, event)?;
         let guest = self.model().get(uuid).and_then(|entry| entry.life.guest());
@@ -243,11 +243,16 @@ impl Manager {
     }
 }
 
-pub(super) fn refuse_dom0(class: Class) -> Result<(), Failure> {
-    match class {
+/// What is only done with guests of this machine.
+pub(super) fn refuse_no_guest(domain: &Domain) -> Result<(), Failure> {
+    match domain.class {
         Class::AdminVM => Err(Failure::BadArgument(
             "dom0 is this machine; that is not done here".to_owned(),
         )),
+        Class::RemoteVM => Err(Failure::BadArgument(format!(
+            "`{}` is on another machine; it starts and stops there",
+            domain.name
+        ))),
         _ => Ok(()),
     }
 }

@@ -140,10 +140,10 @@ impl Manager {
             (Class::AdminVM, _) => Err(Failure::BadArgument(
                 "there is one AdminVM, dom0".to_owned(),
             )),
-            (Class::TemplateVM, None) => Ok(()),
-            (Class::TemplateVM, Some(_)) => Err(Failure::BadArgument(
-                "a TemplateVM has no template".to_owned(),
-            )),
+            (Class::TemplateVM | Class::RemoteVM, None) => Ok(()),
+            (Class::TemplateVM | Class::RemoteVM, Some(_)) => {
+                Err(Failure::BadArgument(format!("a {class} has no template")))
+            }
             (_, None) => Err(Failure::NoTemplate(
                 "a template has to be named: there is no `default_template`; see `bulkhead ls`"
                     .to_owned(),

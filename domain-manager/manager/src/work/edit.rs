@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use bulkhead_types::{DomainName, DomainUuid, Label};
+use bulkhead_types::{DomainName, DomainUuid, Label, Service};
 
 use super::Manager;
 use crate::failure::Failure;
@@ -95,6 +95,23 @@ fn check_value(
                 return bad(format!("`{user}` is not the name of a user"));
             }
             Ok(())
+        }
+        (Property::TransportRpc, Value::Text(service)) => {
+            let name = Service::parse(service).ok();
+            match service.is_empty() || name.is_some_and(|name| name.argument().is_none()) {
+                true => Ok(()),
+                false => bad(format!("`{service}` is not the name of a service")),
+            }
+        }
+        (Property::RemoteName, Value::Text(name)) => match DomainName::parse(name) {
+            Ok(_) => Ok(()),
+            Err(error) => bad(error.to_string()),
+        },
+        (Property::Relayvm, Value::Domain(Some(relay))) => {
+            match model.get(relay).map(|entry| &entry.domain) {
+                Some(relay) if relay.class.is_guest() => Ok(()),
+                _ => bad("a domain is reached through a domain of this machine".to_owned()),
+            }
         }
         (Property::DefaultDispvm, Value::Domain(Some(uuid))) => {
             check_dispvm(model, property.name(), uuid)

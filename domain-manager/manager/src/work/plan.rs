@@ -24,7 +24,7 @@ pub(super) fn volumes(model: &Model, domain: &Domain) -> Result<Vec<VolumeSpec>,
         })
     };
     Ok(match domain.class {
-        Class::AdminVM => Vec::new(),
+        Class::AdminVM | Class::RemoteVM => Vec::new(),
         Class::TemplateVM => VolumeSpec::of_template(sizes),
         Class::AppVM => VolumeSpec::of_app(&template()?.name, sizes),
         Class::DispVM => {

@@ -56,7 +56,7 @@ impl Manager {
     ///
     /// A domain that runs is left as it is; a start under way is waited for.
     pub async fn start(self: &Rc<Self>, uuid: &DomainUuid) -> Result<(), Failure> {
-        super::bury::refuse_dom0(self.domain(uuid)?.class)?;
+        super::bury::refuse_no_guest(&self.domain(uuid)?)?;
         let busy = |phase| matches!(phase, Phase::Dying | Phase::Halting);
         self.until(uuid, |entry| {
             entry.is_none_or(|e| !busy(e.life.phase())).then_some(())

@@ -33,6 +33,59 @@ fn a_domain_is_created_started_listed_shut_down_and_removed() {
 }
 
 #[test]
+fn a_domain_of_another_machine_is_kept_for_policy_and_never_started() {
+    let mut fixture = Fixture::with_domains();
+    fixture.ok("admin.vm.Create.RemoteVM", "dom0", "name=far label=gray");
+    for (property, value) in [
+        ("relayvm", "work"),
+        ("transport_rpc", "my.Relay"),
+        ("remote_name", "there"),
+    ] {
+        fixture.ok(&format!("admin.vm.property.Set+{property}"), "far", value);
+    }
+    let mut info = String::new();
+    fixture.watch().read_line(&mut info).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let mut far = info["domains"]["far"].clone();
+    far["uuid"] = "…".into();
+    insta::assert_snapshot!(far, @r#"{"default_dispvm":"base","domid":null,"guivm":null,"icon":"remotevm-gray","internal":false,"label":"gray","power_state":"Running","relayvm":"work","tags":["created-by-dom0","relayvm-work"],"template_for_dispvms":false,"transport_rpc":"my.Relay","type":"RemoteVM","uuid":"…"}"#);
+    insta::assert_snapshot!(fixture.refused("admin.vm.Start", "far", ""), @r"
+    QubesValueError
+    `far` is on another machine; it starts and stops there
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.Kill", "far", ""), @r"
+    QubesValueError
+    `far` is on another machine; it starts and stops there
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.property.Set+relayvm", "far", "far"), @r"
+    QubesPropertyValueError
+    property `relayvm`: a domain is reached through a domain of this machine
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.property.Set+transport_rpc", "far", "a b"), @r"
+    QubesPropertyValueError
+    property `transport_rpc`: `a b` is not the name of a service
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.property.Set+memory", "far", "400"), @r"
+    QubesNoSuchPropertyError
+    domain `far` has no property `memory`
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.Remove", "work", ""), @r"
+    QubesVMInUseError
+    domain `work` is in use: relayvm of far
+    ");
+    insta::assert_snapshot!(fixture.refused("admin.vm.Create.RemoteVM+debian", "dom0", "name=new label=red"), @r"
+    QubesValueError
+    a RemoteVM has no template
+    ");
+    fixture.kill_manager();
+    fixture.start_manager(None);
+    assert_eq!(fixture.state_of("far"), "Running");
+    fixture.ok("admin.vm.Remove", "far", "");
+    assert_eq!(fixture.state_of("far"), "gone");
+    fixture.verify_invariants();
+}
+
+#[test]
 fn a_disposable_belongs_to_its_caller_and_is_gone_when_it_is_killed() {
     let fixture = Fixture::with_domains();
     let name = fixture
