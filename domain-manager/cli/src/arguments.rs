@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bulkhead_types::{DomainName, Label};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::completion::{Complete, Completion};
 use crate::policy::arguments::PolicyCommand;
 use crate::trace::Trace;
 
@@ -66,7 +67,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TemplateCommand,
     },
-    /// Ask what policy says, check it, and compare policies
+    /// Ask what policy says, check it, and change it
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
@@ -80,6 +81,11 @@ pub enum Command {
     },
     /// Say what runs, and what is missing
     Status,
+    /// Print a script with which a shell completes domains, services and everything else
+    Completion(Completion),
+    /// Say what may stand in the place of the last word
+    #[command(hide = true)]
+    Complete(Complete),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -11,6 +11,7 @@
 mod arguments;
 mod call;
 mod client;
+mod completion;
 mod domain;
 mod failure;
 mod list;
@@ -88,6 +89,8 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         } => list::labels(json)?,
         Command::Trace(asked) => trace::show(&client, &asked, json)?,
         Command::Status => return status::show(&client, json),
+        Command::Completion(asked) => completion::script(&asked)?,
+        Command::Complete(asked) => completion::complete(&client, &asked)?,
     }
     Ok(0)
 }

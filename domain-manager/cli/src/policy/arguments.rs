@@ -330,6 +330,9 @@ pub struct Log {
 pub struct Rollback {
     /// Its number; without it, the one before the live one
     pub number: Option<u64>,
+    /// Make the working copy like it, so that the next `apply` does not undo it
+    #[arg(long)]
+    pub to_files: bool,
 }
 
 #[derive(Debug, Args)]

@@ -25,10 +25,11 @@ fn the_help_names_every_command() {
       copy        Copy a file of dom0 into a domain
       domain      Deal with domains
       template    Deal with templates
-      policy      Ask what policy says, check it, and compare policies
+      policy      Ask what policy says, check it, and change it
       trace       Say where the time of the last calls went
       label       Deal with labels
       status      Say what runs, and what is missing
+      completion  Print a script with which a shell completes domains, services and everything else
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -159,4 +160,23 @@ fn the_help_of_explain_tells_how_to_ask_offline() {
       id                anything; the answer repeats it
     A line that is no such object is answered with the verdict error.
     ");
+}
+
+/// Every verb of policy with all its options, so that one hand's words stay one hand's.
+#[test]
+fn the_help_of_policy_reads_as_one_text() {
+    let fixture = Fixture::alone();
+    let all = fixture.run(&["policy", "--help"]);
+    let verbs = all.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.take_while(|line| !line.is_empty());
+    let verbs: Vec<_> = verbs
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(verbs.len() > 20, "{verbs:?}");
+    let mut text = all.clone();
+    for verb in verbs.iter().filter(|verb| **verb != "help") {
+        let help = fixture.run(&["policy", verb, "-h"]);
+        text.push_str(&format!("\n# {verb}\n\n{help}"));
+    }
+    insta::assert_snapshot!(text);
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod audit;
+mod completing;
 mod fixture;
 mod help;
 mod live;

@@ -382,3 +382,34 @@ fn another_directory_is_changed_without_touching_the_systems_own() {
     );
     assert_eq!(own(&fixture), POLICY);
 }
+
+#[test]
+fn an_older_generation_is_taken_back_into_the_working_copy() {
+    let fixture = machine();
+    let _ = change(
+        &fixture,
+        &["add", "my.Service * work personal allow", "-m", "one"],
+    );
+    let first = own(&fixture);
+    let rule = "my.Service * personal work allow";
+    let _ = change(&fixture, &["add", rule, "-m", "two"]);
+    // What is in no generation is not overwritten.
+    let more = "etc/bulkhead/policy.d/50-more.policy";
+    fixture.write(more, "# Not applied.\n");
+    let told = fixture.run(&["policy", "rollback", "--to-files"]);
+    assert!(told.contains("in no generation: 50-more.policy"), "{told}");
+    let told = fixture.run(&["policy", "apply", "-m", "three"]);
+    assert!(told.starts_with("Generation 3 is live"), "{told}");
+    let told = fixture.run(&["policy", "rollback", "1", "--to-files"]);
+    assert!(
+        told.ends_with("The working copy is like it now: 30-user.policy, 50-more.policy.\n"),
+        "{told}"
+    );
+    assert_eq!(own(&fixture), first);
+    assert!(!fixture.path(more).exists());
+    let told = fixture.run(&["policy", "rollback", "1", "--to-files"]);
+    assert!(
+        told.ends_with("The working copy was like it already.\n"),
+        "{told}"
+    );
+}
