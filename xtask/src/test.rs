@@ -126,11 +126,9 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
 pub fn bench(progress: &mut Progress, name: Option<&str>) -> anyhow::Result<()> {
     packages::install(progress, &[packages::TRY, packages::TEST])?;
     let programs = programs::gather(progress)?;
-    let mut command = cargo(&["bench", "--workspace", "--benches"]);
-    if let Some(name) = name {
-        command = cargo(&["bench", "--workspace", "--bench"]);
-        command.arg(format!("*{name}*"));
-    }
+    // By name: "all benches" would run every unit test's program too, for nothing.
+    let mut command = cargo(&["bench", "--workspace", "--bench"]);
+    command.arg(name.map_or_else(|| "*".to_owned(), |name| format!("*{name}*")));
     command.env("BULKHEAD_PROGRAMS", programs);
     progress.step("benches", |progress| progress.run(&mut command))
 }

@@ -44,7 +44,8 @@ fn main() -> ExitCode {
     }
     if PARTS.iter().any(|(name, _)| chosen(name)) {
         println!("qrexec on the local transport");
-        let other = std::env::var_os("BULKHEAD_OTHER_BUILD").map(PathBuf::from);
+        let other = std::env::var_os("BULKHEAD_OTHER_BUILD").filter(|folder| !folder.is_empty());
+        let other = other.map(PathBuf::from);
         let makes = [Make::Ours].into_iter().chain(other.map(Make::Other));
         let sites: Vec<Site> = makes
             .map(|make| Site::new(Cast::all(make), Wire::Local))
