@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
-use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
+use bulkhead_vchan::{Endpoints, RingSizes, State, Vchan};
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
 
@@ -72,10 +72,10 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
     vchan.context("cannot announce the connection for the call's data")
 }
 
-/// Greets the other side on an announced vchan and waits for it. `helper`, if there is one, is the
+/// Waits for the other side on an announced vchan and greets it. `helper`, if there is one, is the
 /// connection to whoever arranged the call: when it ends, the other side is not likely to come.
 pub fn meet(
-    vchan: Vchan,
+    mut vchan: Vchan,
     helper: Option<BorrowedFd<'_>>,
     patience: Option<Duration>,
 ) -> Result<Channel, ChannelError> {
@@ -83,8 +83,9 @@ pub fn meet(
     let mut deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
     let mut helper = helper.map(|fd| (fd, Interest::Readable));
     let mut alone = false;
-    let mut channel = Channel::greet(vchan)?;
-    while channel.is_waiting() {
+    // A greeting that was there earlier would let the other side be done with the whole call, and
+    // its port be used anew, while this one still takes its announcement back.
+    while vchan.state() == State::Waiting {
         if deadline <= Instant::now() {
             return Err(if alone {
                 ChannelError::Closed
@@ -92,18 +93,18 @@ pub fn meet(
                 ChannelError::TimedOut
             });
         }
-        let coming = (channel.fd(), Interest::Readable);
+        let channel = (vchan.fd(), Interest::Readable);
         let [came, ended] =
-            wait([Some(coming), helper], Some(deadline)).map_err(ChannelError::Wait)?;
+            wait([Some(channel), helper], Some(deadline)).map_err(ChannelError::Wait)?;
         if came.readable {
-            channel.acknowledge()?;
+            vchan.acknowledge().map_err(ChannelError::Wait)?;
         }
         if ended.any() {
             (helper, alone) = (None, true);
             deadline = deadline.min(Instant::now() + ALONE);
         }
     }
-    channel.agree(deadline)
+    Channel::open(vchan, deadline)
 }
 
 /// Makes the call and says what it came to; the code that this process should end with.

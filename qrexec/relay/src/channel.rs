@@ -68,11 +68,6 @@ pub struct Channel {
 impl Channel {
     /// Greets the peer and waits for its greeting, at most until `deadline`.
     pub fn open(vchan: Vchan, deadline: Instant) -> Result<Self, ChannelError> {
-        Self::greet(vchan)?.agree(deadline)
-    }
-
-    /// Greets the peer. One that has not come yet finds the greeting there and need not wait for it.
-    pub fn greet(vchan: Vchan) -> Result<Self, ChannelError> {
         let mut channel = Self {
             vchan,
             decoder: Decoder::new(),
@@ -85,29 +80,18 @@ impl Channel {
             went: 0,
         };
         channel.queue(&hello(Version::OWN));
-        channel.flush()?;
-        Ok(channel)
-    }
-
-    /// Waits for the peer's greeting, at most until `deadline`.
-    pub fn agree(mut self, deadline: Instant) -> Result<Self, ChannelError> {
         loop {
-            self.flush()?;
-            let agreed = self.next(|piece| matches!(piece, Piece::Agreed(_)))?;
+            channel.flush()?;
+            let agreed = channel.next(|piece| matches!(piece, Piece::Agreed(_)))?;
             if agreed.is_some() {
-                return Ok(self);
+                return Ok(channel);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ChannelError::TimedOut);
             }
-            self.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
+            channel.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
         }
-    }
-
-    /// Whether the peer has still to come.
-    pub fn is_waiting(&mut self) -> bool {
-        self.vchan.state() == State::Waiting
     }
 
     /// Closes the channel; a caller who is still speaking may finish its sentence.
