@@ -7,6 +7,7 @@ use bulkhead_types::{DomainName, Label};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::completion::{Complete, Completion};
+use crate::manual::Manual;
 use crate::policy::arguments::PolicyCommand;
 use crate::trace::Trace;
 
@@ -83,6 +84,9 @@ pub enum Command {
     Status,
     /// Print a script with which a shell completes domains, services and everything else
     Completion(Completion),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Manual(Manual),
     /// Say what may stand in the place of the last word
     #[command(hide = true)]
     Complete(Complete),

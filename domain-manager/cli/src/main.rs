@@ -15,6 +15,7 @@ mod completion;
 mod domain;
 mod failure;
 mod list;
+mod manual;
 mod policy;
 mod share;
 mod status;
@@ -90,6 +91,7 @@ fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Trace(asked) => trace::show(&client, &asked, json)?,
         Command::Status => return status::show(&client, json),
         Command::Completion(asked) => completion::script(&asked)?,
+        Command::Manual(asked) => manual::write(&asked)?,
         Command::Complete(asked) => completion::complete(&client, &asked)?,
     }
     Ok(0)

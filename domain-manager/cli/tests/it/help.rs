@@ -180,3 +180,38 @@ fn the_help_of_policy_reads_as_one_text() {
     }
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn each_verb_has_a_manual_page() {
+    let fixture = Fixture::alone();
+    std::fs::create_dir(fixture.path("man1")).unwrap();
+    assert_eq!(fixture.run(&["manual", "man1"]), "The manual is in man1.\n");
+    let page = std::fs::read_to_string(fixture.path("man1/bulkhead-policy-explain.1")).unwrap();
+    for part in [
+        "bulkhead\\-policy\\-explain",
+        "Say what becomes of a call",
+        "\\-\\-batch",
+        "the verdict error",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let pages = std::fs::read_dir(fixture.path("man1")).unwrap();
+    let pages: Vec<_> = pages.map(|page| page.unwrap().file_name()).collect();
+    for name in [
+        "bulkhead.1",
+        "bulkhead-start.1",
+        "bulkhead-policy-audit-verify.1",
+    ] {
+        assert!(pages.iter().any(|page| page == name), "{name}: {pages:?}");
+    }
+    // What only scripts ask has none.
+    assert!(
+        pages.iter().all(|page| page != "bulkhead-complete.1"),
+        "{pages:?}"
+    );
+    let told = fixture.run(&["manual", "nowhere"]);
+    assert!(
+        told.contains("hint: the directory has to be there"),
+        "{told}"
+    );
+}
