@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What is wrong with a policy, by its text, in its domains and by its own expectations.
+
+use super::{POLICY, TESTS, offline};
+
+#[test]
+fn a_policy_with_an_error_is_shown_with_line_and_caret() {
+    let fixture = offline();
+    fixture.write(
+        "policy/40-bad.policy",
+        "qubes.Filecopy * work personal alow\n",
+    );
+    insta::assert_snapshot!(fixture.run(&["policy", "check", "--policy", "policy"]), @r#"
+    ! error: the policy has an error and cannot go live
+    !
+    ! error: expected `allow`, `deny` or `ask`, found `alow`
+    !  --> policy/40-bad.policy:1:32
+    !   |
+    ! 1 | qubes.Filecopy * work personal alow
+    !   |                                ^^^^ not an action
+    !   |
+    !   = note: a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`
+    !   = help: did you mean `allow`?
+    !
+    ! hint: the last good policy stays live; without one, every call is refused
+    [exit code 1]
+    "#);
+}
+
+#[test]
+fn a_good_policy_is_counted() {
+    insta::assert_snapshot!(offline().run(&["policy", "check", "--policy", "policy"]), @r#"The policy is valid; rules: 3, files: 1."#);
+}
+
+#[test]
+fn an_expectation_that_is_not_met_is_shown_with_the_rule_that_decided() {
+    let fixture = offline();
+    fixture.write("policy/30-user.test", TESTS);
+    insta::assert_snapshot!(fixture.run(&["policy", "test", "--policy", "policy"]), @r"
+    error: expected `ask`, the policy says `deny`
+     --> policy/30-user.test:7:1
+      |
+    7 | untrusted -> personal  qubes.Filecopy  ask
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ a rule denies the call
+      |
+      = note: decided by policy/30-user.policy:3: `qubes.Filecopy * untrusted @anyvm deny`
+
+    Expectations met: 2, not met: 1; files: 1.
+    [exit code 1]
+    ");
+    fixture.write("policy/30-user.test", &TESTS.replace("ask", "deny"));
+    insta::assert_snapshot!(fixture.run(&["policy", "test", "--policy", "policy"]), @"Expectations met: 3, not met: 0; files: 1.");
+    fixture.write("mine.test", "work -> personal qubes.Filecopy allow\n");
+    let words = [
+        "policy",
+        "test",
+        "mine.test",
+        "--policy",
+        "policy",
+        "--system",
+        "system.json",
+    ];
+    insta::assert_snapshot!(fixture.run(&[&words[..], &["--format", "json"]].concat()), @r#"
+    {
+      "passed": 1,
+      "failed": 0,
+      "files": [
+        {
+          "file": "mine.test",
+          "expectations": 1,
+          "failures": []
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn files_are_laid_out_where_they_are_and_checked_without_touching_them() {
+    let fixture = offline();
+    let check = ["policy", "fmt", "--check", "--policy", "policy"];
+    insta::assert_snapshot!(fixture.run(&check), @r"
+    policy/30-user.policy
+    [exit code 1]
+    ");
+    assert_eq!(
+        std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap(),
+        POLICY
+    );
+    assert_eq!(fixture.run(&["policy", "fmt", "--policy", "policy"]), "");
+    let laid_out = std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap();
+    insta::assert_snapshot!(laid_out, @r"
+    # Files go where they are safe.
+    qubes.Filecopy  *  work       personal  allow
+    qubes.Filecopy  *  untrusted  @anyvm    deny
+    qubes.OpenInVM  *  @anyvm     @dispvm   allow
+    ");
+    assert_eq!(fixture.run(&check), "");
+    let piped = fixture.run_with(&["policy", "fmt", "-"], POLICY.as_bytes());
+    assert_eq!(piped, laid_out);
+}
+
+#[test]
+fn diagnostics_for_programs_have_places() {
+    let fixture = offline();
+    fixture.write(
+        "a/30-user.policy",
+        "s * work vault alow\n!include b\nx * wörk vault deny\n",
+    );
+    fixture.write("a/b", "s * work\n");
+    let words = ["policy", "check", "--policy", "a", "--format", "json"];
+    insta::assert_snapshot!(fixture.run(&words), @r#"
+    {
+      "valid": false,
+      "rules": 0,
+      "files": 2,
+      "diagnostics": [
+        {
+          "severity": "error",
+          "message": "expected `allow`, `deny` or `ask`, found `alow`",
+          "file": "a/30-user.policy",
+          "line": 1,
+          "column": 16,
+          "end": 20,
+          "label": "not an action",
+          "notes": [
+            {
+              "message": "a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            }
+          ],
+          "help": "did you mean `allow`?",
+          "replacement": "allow"
+        },
+        {
+          "severity": "error",
+          "message": "expected a target, found the end of the line",
+          "file": "a/b",
+          "line": 1,
+          "column": 1,
+          "end": 9,
+          "label": "3 of 5 fields",
+          "notes": [
+            {
+              "message": "a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            },
+            {
+              "message": "included from a/30-user.policy:2",
+              "file": "a/30-user.policy",
+              "line": 2,
+              "column": 1,
+              "end": 11
+            }
+          ],
+          "help": null,
+          "replacement": null
+        },
+        {
+          "severity": "warning",
+          "message": "no domain can be called `wörk`: the rule never matches",
+          "file": "a/30-user.policy",
+          "line": 3,
+          "column": 5,
+          "end": 9,
+          "label": "",
+          "notes": [
+            {
+              "message": "a domain name holds letters, digits, `_`, `.` and `-`, not 'ö'",
+              "file": null,
+              "line": null,
+              "column": null,
+              "end": null
+            }
+          ],
+          "help": null,
+          "replacement": null
+        }
+      ]
+    }
+    [exit code 1]
+    "#);
+}
+
+#[test]
+fn lint_is_told_with_the_lines_and_fails_only_when_strict() {
+    let fixture = offline();
+    fixture.write(
+        "policy/20-first.policy",
+        "qubes.Filecopy * work @anyvm deny\nqubes.VMShell * @anyvm vault allow\n",
+    );
+    let check = [
+        "policy",
+        "check",
+        "--policy",
+        "policy",
+        "--system",
+        "system.json",
+    ];
+    insta::assert_snapshot!(fixture.run(&[&check[..], &["--strict"]].concat()), @r"
+    warning: every domain may call `qubes.VMShell`, which runs any program, without being asked
+     --> policy/20-first.policy:2:1
+      |
+    2 | qubes.VMShell * @anyvm vault allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: name the callers, or write `ask`
+
+    warning: there is no domain `vault`
+     --> policy/20-first.policy:2:1
+      |
+    2 | qubes.VMShell * @anyvm vault allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    warning: the rule decides no call: an earlier one takes them all
+     --> policy/30-user.policy:2:1
+      |
+    2 | qubes.Filecopy * work personal allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+    note: by policy/20-first.policy:1
+     --> policy/20-first.policy:1:1
+      |
+    1 | qubes.Filecopy * work @anyvm deny
+      | ---------------------------------
+
+    The policy is valid; rules: 5, files: 2.
+    [exit code 1]
+    ");
+    assert!(!fixture.run(&check).contains("exit code"));
+    let files = ["policy", "check", "policy/30-user.policy"];
+    insta::assert_snapshot!(fixture.run(&files), @"The policy is valid; rules: 3, files: 1.");
+}

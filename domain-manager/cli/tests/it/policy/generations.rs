@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Which policy is live: applied, signed for, and taken back.
+
+use super::{POLICY, TESTS, machine, verdict};
+
+#[test]
+fn a_generation_is_live_whole_and_an_older_one_can_be_again() {
+    let fixture = machine();
+    assert_eq!(
+        fixture.run(&["policy", "status"]),
+        "No generation was applied; what lies in the policy directories is live.\n"
+    );
+    let told = fixture.run(&["policy", "apply", "-m", "as shipped"]);
+    assert!(
+        told.starts_with("Generation 1 is live; rules: 3, SHA-256: "),
+        "{told}"
+    );
+    // A change of the working copy changes nothing until it is applied.
+    let changed = POLICY.replace("work personal allow", "work personal deny");
+    fixture.write("etc/bulkhead/policy.d/30-user.policy", &changed);
+    assert_eq!(verdict(&fixture, "work", "personal"), "allow");
+    let told = fixture.run(&["policy", "status"]);
+    assert!(
+        told.contains("The working copy is another: 30-user.policy."),
+        "{told}"
+    );
+    let told = fixture.run(&["policy", "diff", "@live", "--system", "system.json"]);
+    assert!(told.contains("Decisions that change: 1, "), "{told}");
+
+    // The test stops the version that its author did not mean.
+    let told = fixture.run(&["policy", "apply", "-m", "wrong"]);
+    assert!(
+        told.contains("! error: the policy does not meet its expectations"),
+        "{told}"
+    );
+    assert!(
+        told.contains("expected `allow`, the policy says `deny`"),
+        "{told}"
+    );
+    assert_eq!(verdict(&fixture, "work", "personal"), "allow");
+
+    let tests = TESTS
+        .replace("allow target=personal", "deny")
+        .replace("ask", "deny");
+    fixture.write("etc/bulkhead/policy.d/30-user.test", &tests);
+    let told = fixture.run(&["policy", "apply", "-m", "no more"]);
+    assert!(told.starts_with("Generation 2 is live"), "{told}");
+    assert_eq!(verdict(&fixture, "work", "personal"), "deny");
+    let told = fixture.run(&["policy", "diff", "@1", "@2", "--system", "system.json"]);
+    assert!(told.contains("Decisions that change: 1, "), "{told}");
+    let log = fixture.run(&["policy", "log"]);
+    assert!(
+        log.starts_with("2  live  ") && log.contains("\n  as shipped\n"),
+        "{log}"
+    );
+
+    assert!(
+        fixture
+            .run(&["policy", "rollback"])
+            .starts_with("Generation 1 is live")
+    );
+    assert_eq!(verdict(&fixture, "work", "personal"), "allow");
+    let told = fixture.run(&["policy", "rollback"]);
+    assert!(
+        told.contains("there is no generation before the live one"),
+        "{told}"
+    );
+}
+
+#[test]
+fn where_keys_are_configured_only_what_is_signed_for_is_live() {
+    let fixture = machine();
+    let public = fixture.run(&["policy", "new-key", "owner.key"]);
+    fixture.write("etc/bulkhead/policy-keys/owner.pub", &public);
+    // Neither the working copy nor an unsigned generation.
+    let words = [
+        "policy",
+        "explain",
+        "work",
+        "personal",
+        "qubes.Filecopy",
+        "--system",
+        "system.json",
+    ];
+    let told = fixture.run(&words);
+    assert!(
+        told.contains("keys are configured, and no generation of the policy is signed"),
+        "{told}"
+    );
+    let told = fixture.run(&["policy", "apply", "-m", "unsigned"]);
+    assert!(
+        told.contains("no owner has signed for 30-user.policy"),
+        "{told}"
+    );
+    let told = fixture.run(&["policy", "apply", "-m", "signed", "--sign", "owner.key"]);
+    assert!(told.starts_with("Generation 1 is live"), "{told}");
+    assert_eq!(verdict(&fixture, "work", "personal"), "allow");
+    assert!(fixture.run(&["policy", "log"]).contains("signed by owner"));
+    // A run-time replacement is not signed for, and counts for nothing.
+    fixture.write("run/bulkhead/policy.d/30-user.policy", "* * * * allow\n");
+    assert_eq!(verdict(&fixture, "untrusted", "personal"), "deny");
+    // Whoever alters what was signed has no policy.
+    let live = "var/lib/bulkhead/policy/generations/000001/files/30-user.policy";
+    fixture.write(live, "* * * * allow\n");
+    let told = fixture.run(&words);
+    assert!(
+        told.contains("generation 1 is damaged: `30-user.policy` was altered"),
+        "{told}"
+    );
+}
