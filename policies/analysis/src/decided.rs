@@ -2,8 +2,9 @@
 //! An outcome in words, for programs and people.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::plane::Plane;
 use crate::relation::{Outcome, Values};
@@ -17,7 +18,8 @@ pub struct Decided {
     pub target: Option<String>,
     /// Where a call may go that is asked for. A caller is never offered itself, even if it
     /// stands here for the others.
-    pub targets: Vec<String>,
+    #[serde(serialize_with = "as_texts")]
+    pub targets: Vec<Arc<str>>,
     /// The one of them that is offered first.
     pub default_target: Option<String>,
     /// Who runs the service, when the rule says so.
@@ -57,8 +59,8 @@ impl Decided {
             },
             Outcome::Ask { question, terms } => {
                 let question = values.questions.get(question);
-                let mut targets: Vec<_> =
-                    question.choices.iter().map(|at| plane.text(at)).collect();
+                let choices = question.choices.iter().map(|at| plane.shared_text(at));
+                let mut targets: Vec<_> = choices.collect();
                 targets.sort_unstable();
                 Self {
                     targets,
@@ -68,6 +70,10 @@ impl Decided {
             }
         }
     }
+}
+
+fn as_texts<S: Serializer>(texts: &[Arc<str>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(texts.iter().map(|text| &**text))
 }
 
 /// So many names of a list are told to people.

@@ -87,21 +87,17 @@ impl<'a> Difference<'a> {
             let order = order_a.cmp(order_b);
             order.then_with(|| (kinds_a, rows_a, columns_a).cmp(&(kinds_b, rows_b, columns_b)))
         });
-        let shared = |text: String| -> Arc<str> { text.into() };
-        let columns_text: Vec<_> = (0..plane.width())
-            .map(|at| shared(plane.text(at)))
-            .collect();
-        let rows_text: Vec<_> = plane
+        let rows_text: Vec<Arc<str>> = plane
             .rows
             .iter()
-            .map(|row| shared(row.name.to_string()))
+            .map(|row| row.name.as_str().into())
             .collect();
         let changes = found
             .into_iter()
             .map(|(_, ((key, columns, rows), numbers))| Change {
                 kinds: numbers.into_iter().map(|n| kinds[n].clone()).collect(),
                 sources: rows.iter().map(|at| rows_text[at].clone()).collect(),
-                targets: columns.iter().map(|at| columns_text[at].clone()).collect(),
+                targets: columns.iter().map(|at| plane.shared_text(at)).collect(),
                 before: sides.0[&key.0].clone(),
                 after: sides.0[&key.1].clone(),
                 old_rule: key.2.map(|number| old.rules[number]),

@@ -43,6 +43,7 @@ pub(crate) struct Plane<'a> {
     pub system: &'a System,
     pub rows: Vec<Row>,
     columns: Vec<Target>,
+    texts: Vec<Arc<str>>,
     domain_columns: HashMap<DomainName, usize>,
     disposable_columns: HashMap<DomainName, usize>,
     /// The targets that a call may name.
@@ -78,7 +79,9 @@ impl<'a> Plane<'a> {
             template,
             by_uuid: false,
         }));
+        let texts = columns.iter().map(|column| text_of(column).into());
         let mut plane = Self {
+            texts: texts.collect(),
             system,
             rows: Vec::new(),
             domain_columns: HashMap::from([(DomainName::dom0(), DOM0)]),
@@ -155,10 +158,12 @@ impl<'a> Plane<'a> {
 
     /// The column of a target as text, such as a verdict names it: `dom0` for dom0.
     pub fn text(&self, at: usize) -> String {
-        match &self.columns[at] {
-            Target::AdminVm => DomainName::DOM0.to_owned(),
-            other => other.to_string(),
-        }
+        self.texts[at].to_string()
+    }
+
+    /// The same text, of which there is one for all.
+    pub fn shared_text(&self, at: usize) -> Arc<str> {
+        self.texts[at].clone()
     }
 
     /// The callers that a source field means.
@@ -234,5 +239,12 @@ impl<'a> Plane<'a> {
                 self.disposable_columns.get(&found.name).copied()
             }
         }
+    }
+}
+
+fn text_of(column: &Target) -> String {
+    match column {
+        Target::AdminVm => DomainName::DOM0.to_owned(),
+        other => other.to_string(),
     }
 }

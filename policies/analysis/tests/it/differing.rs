@@ -104,7 +104,7 @@ fn told(decided: &Decided, system: &System, source: &str, target: &str) -> Strin
         ),
         "ask" => {
             let mut targets = decided.targets.clone();
-            targets.retain(|target| target != source);
+            targets.retain(|target| **target != *source);
             format!(
                 "ask {targets:?} {:?} {:?} {} {}",
                 decided.default_target,
