@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! From a checked set to the live policy.
 
-use policy_generations::{About, Keys, Manifest, SigningKey, Store, StoreError, sha256_hex};
+use policy_generations::{
+    About, Keys, Manifest, Signature, SigningKey, Store, StoreError, sha256_hex,
+};
 use thiserror::Error;
 
 use crate::set::Set;
@@ -21,6 +23,9 @@ pub enum NotActivated {
     /// The generation cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The files are not those of the proposal.
+    #[error("the files are not those that were proposed")]
+    Another,
 }
 
 /// Makes a set live as the next generation; `only_try` does all but that.
@@ -44,12 +49,36 @@ pub fn activate(
     let manifest = Manifest::new(number, about, parent, set.files());
     let bytes = manifest.to_bytes();
     let signatures: Vec<_> = keys.iter().map(|key| key.sign(&bytes)).collect();
-    store.signed(owners, &manifest, &signatures)?;
+    activate_proposal(store, owners, &manifest, set, &signatures, only_try)
+}
+
+/// Makes a set live as the generation that its owners have signed elsewhere.
+///
+/// # Errors
+///
+/// As [`activate`]; also when the set is not what was proposed.
+pub fn activate_proposal(
+    store: &Store,
+    owners: &Keys,
+    proposal: &Manifest,
+    set: &Set,
+    signatures: &[Signature],
+    only_try: bool,
+) -> Result<Activated, NotActivated> {
+    let Manifest { number, parent, .. } = proposal;
+    let own = Manifest::new(*number, proposal.about.clone(), parent.clone(), set.files());
+    if own != *proposal {
+        return Err(NotActivated::Another);
+    }
+    if store.next()? != (*number, parent.clone()) {
+        return Err(StoreError::Overtaken.into());
+    }
+    store.signed(owners, proposal, signatures)?;
     if !only_try {
-        store.apply(owners, &manifest, set.files(), &signatures)?;
+        store.apply(owners, proposal, set.files(), signatures)?;
     }
     Ok(Activated {
-        number,
-        sha256: sha256_hex(&bytes),
+        number: *number,
+        sha256: sha256_hex(&proposal.to_bytes()),
     })
 }

@@ -21,7 +21,7 @@ mod set;
 mod text;
 mod write;
 
-pub use activate::{Activated, NotActivated, activate};
+pub use activate::{Activated, NotActivated, activate, activate_proposal};
 pub use place::{NoPlace, Place, Wish, contradicting};
 pub use set::{Set, Unmet};
 pub use text::{RuleLine, insert_rule, remove_rule, rule_line};

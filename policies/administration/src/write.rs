@@ -20,7 +20,10 @@ pub fn replace_file(file: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => (file.to_owned(), None),
         Err(error) => return Err(error),
     };
-    let directory = file.parent().unwrap_or(Path::new("."));
+    let directory = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let new = aside(&file);
     let written = File::create(&new).and_then(|mut out| {

@@ -35,6 +35,8 @@ pub enum PolicyCommand {
     Status(Log),
     /// Make a key to sign generations with
     NewKey(NewKey),
+    /// Sign a proposed generation, on whatever machine the key is
+    Sign(super::signing::Sign),
     #[command(flatten)]
     Live(super::live::LiveCommand),
 }
@@ -302,11 +304,17 @@ pub struct Apply {
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
     /// Why, for the log
-    #[arg(long, short)]
+    #[arg(long, short, default_value = "", required_unless_present = "proposal")]
     pub message: String,
     /// A private key to sign with; several for several owners
     #[arg(long = "sign", value_name = "KEY")]
     pub keys: Vec<PathBuf>,
+    /// Write down what would go live, for owners to sign elsewhere, and stop
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keys", "dry_run"])]
+    pub propose: Option<PathBuf>,
+    /// Make live what was proposed, with the signatures in FILE.sig
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["message", "keys", "propose"])]
+    pub proposal: Option<PathBuf>,
     /// Do all but make it live
     #[arg(long)]
     pub dry_run: bool,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bulkhead_policy::Policy;
 use policy_administration::{self as administration, Activated, NotActivated, Set, replace_file};
 use policy_generations::{
-    About, Files, Generation, Keys, SigningKey, Store, StoreError, live_files, read_files,
+    About, Files, Generation, Keys, Manifest, SigningKey, Store, StoreError, live_files, read_files,
 };
 use policy_ledger::rfc3339;
 use policyd::control::Request;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::arguments::{Apply, Format, Log, NewKey, Rollback};
 use super::live::control;
-use super::source;
+use super::{signing, source};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -64,11 +64,7 @@ pub fn activate(
     only_try: bool,
 ) -> Result<Activated, Failure> {
     let owners = owners(client)?;
-    let about = About {
-        author: author(),
-        time: rfc3339(SystemTime::now()),
-        message: message.to_owned(),
-    };
+    let about = about(message);
     let keys: Result<Vec<_>, _> = keys.iter().map(|path| SigningKey::load(path)).collect();
     let keys = keys.map_err(|error| failed(&error))?;
     let store = store(client);
@@ -110,12 +106,44 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     let old = client.layout().old_policy_dir();
     let set = Set::read(directory, Some(&old)).map_err(|error| failed(&error))?;
     let policy = checked(&set)?;
-    let live = activate(client, &set, &asked.message, &asked.keys, asked.dry_run)?;
+    if let Some(file) = &asked.propose {
+        let (number, parent) = store(client).next().map_err(|error| failed(&error))?;
+        let proposal = Manifest::new(number, about(&asked.message), parent, set.files());
+        return signing::propose(&proposal, file);
+    }
+    let live = match &asked.proposal {
+        None => activate(client, &set, &asked.message, &asked.keys, asked.dry_run)?,
+        Some(file) => {
+            let (proposal, signatures) = signing::signed_proposal(file)?;
+            let (store, owners) = (store(client), owners(client)?);
+            let live = administration::activate_proposal(
+                &store,
+                &owners,
+                &proposal,
+                &set,
+                &signatures,
+                asked.dry_run,
+            );
+            let live = live.map_err(|error| {
+                failed(&error).hint("`bulkhead policy apply --propose FILE` begins anew")
+            })?;
+            read_again(client);
+            live
+        }
+    };
     print(&match asked.dry_run {
         true => format!("Generation {} would be live.\n", live.number),
         false => told(&live, &policy),
     })?;
     Ok(0)
+}
+
+fn about(message: &str) -> About {
+    About {
+        author: author(),
+        time: rfc3339(SystemTime::now()),
+        message: message.to_owned(),
+    }
 }
 
 /// Who types, behind sudo as well; without a name, by number.

@@ -15,6 +15,7 @@ mod fmt;
 mod generation;
 mod graph;
 mod live;
+mod signing;
 mod source;
 mod test;
 mod who;
@@ -40,6 +41,7 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::Rollback(asked) => generation::rollback(client, asked),
         PolicyCommand::Status(asked) => generation::status(client, asked, json),
         PolicyCommand::NewKey(asked) => generation::new_key(asked),
+        PolicyCommand::Sign(asked) => signing::sign(asked),
         PolicyCommand::Change(asked) => change::run(client, asked),
         PolicyCommand::Live(asked) => live::run(client, asked, json),
     }

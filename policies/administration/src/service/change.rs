@@ -57,7 +57,10 @@ impl From<Refusal> for Stop {
 
 impl From<NotActivated> for Stop {
     fn from(error: NotActivated) -> Self {
-        let NotActivated::Store(error) = error;
+        let error = match error {
+            NotActivated::Store(error) => error,
+            NotActivated::Another => return Self::Refused(internal(&error)),
+        };
         match &error {
             StoreError::Busy | StoreError::Overtaken => Self::Overtaken,
             StoreError::Unsigned(unsigned) => {

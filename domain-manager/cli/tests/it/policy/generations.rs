@@ -108,3 +108,53 @@ fn where_keys_are_configured_only_what_is_signed_for_is_live() {
         "{told}"
     );
 }
+
+#[test]
+fn owners_sign_where_their_keys_are() {
+    let fixture = machine();
+    let policy = |words: &[&str]| fixture.run(&[&["policy"], words].concat());
+    for (name, owns) in [("alice", "30-*"), ("bob", "90-*")] {
+        let public = policy(&["new-key", &format!("{name}.key")]);
+        let path = format!("etc/bulkhead/policy-keys/{name}.pub");
+        fixture.write(&path, &format!("{public}{owns}\n"));
+    }
+    let default = "etc/bulkhead/policy.d/90-default.policy";
+    fixture.write(default, "* * * * deny\n");
+    let told = policy(&["apply", "-m", "for both", "--propose", "next"]);
+    assert!(
+        told.starts_with("Generation 1 is proposed in next"),
+        "{told}"
+    );
+    let told = policy(&["sign", "next", "--key", "alice.key"]);
+    assert!(told.starts_with("Signed: generation 1 of "), "{told}");
+    let told = policy(&["apply", "--proposal", "next"]);
+    assert!(
+        told.contains("no owner has signed for 90-default.policy"),
+        "{told}"
+    );
+    // Bob looks first, and signs nothing else than what he sees.
+    let directory = ["--policy", "etc/bulkhead/policy.d"];
+    let sign = [&["sign", "next", "--key", "bob.key"][..], &directory].concat();
+    fixture.write(default, "* * * * allow\n");
+    let told = policy(&sign);
+    assert!(
+        told.contains("the proposal is of another 90-default.policy"),
+        "{told}"
+    );
+    let told = policy(&["apply", "--proposal", "next"]);
+    assert!(
+        told.contains("the files are not those that were proposed"),
+        "{told}"
+    );
+    fixture.write(default, "* * * * deny\n");
+    assert!(policy(&sign).starts_with("Signed: generation 1 of "));
+    let told = policy(&["apply", "--proposal", "next"]);
+    assert!(told.starts_with("Generation 1 is live"), "{told}");
+    assert!(policy(&["log"]).contains("signed by alice, bob\n  for both\n"));
+    // A proposal is good once.
+    let told = policy(&["apply", "--proposal", "next"]);
+    assert!(
+        told.contains("another generation was applied meanwhile"),
+        "{told}"
+    );
+}
