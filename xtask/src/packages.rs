@@ -32,6 +32,7 @@ pub const TEST: &[&str] = &[
     "bubblewrap",
     "fonts-dejavu-core",
     "less",
+    "libgtk-4-dev",
     "libxen-dev",
     "linux-libc-dev",
     "mount",

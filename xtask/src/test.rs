@@ -8,6 +8,9 @@ use crate::packages;
 use crate::programs;
 use crate::progress::{Progress, cargo};
 
+/// What needs headers of the system, and is left out of the workspace's own build for that.
+const WITH_GTK: &[&str] = &["--package", "bulkhead-prompt", "--features", "gtk"];
+
 /// What the test runners said in their closing lines.
 #[derive(Default)]
 struct Count {
@@ -79,6 +82,10 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
         ];
         progress.run(&mut cargo(&arguments))
     })?;
+    progress.step("clippy, with GTK", |progress| {
+        let arguments = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+        progress.run(cargo(&["clippy"]).args(WITH_GTK).args(arguments))
+    })?;
     progress.step("compiling the programs that tests run", |progress| {
         progress.run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))
     })?;
@@ -90,6 +97,8 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
         "tests of every crate, and the story on the local back end",
         &everything,
     )?;
+    let prompt = [&["test", "--no-fail-fast"][..], WITH_GTK].concat();
+    count.run(progress, "the prompt, on an X server", &prompt)?;
     if without_box {
         shout();
     } else {

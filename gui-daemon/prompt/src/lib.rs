@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Asks the user in dom0 whether a call is allowed: what is shown, and what counts as an answer.
 //!
-//! It decides and does no I/O; time is an argument. The program around it shows one window,
-//! listens on the policy agent's socket and does what [`Prompt`] says.
+//! This library decides and does no I/O; time is an argument. The program around it, behind the
+//! feature `gtk`, shows one window, listens on the policy agent's socket and does what
+//! [`Prompt`] says.
 //!
 //! Trusts the policy daemon for who calls and where the call may go. The service's name and its
 //! argument are a guest's; every text is shown by way of [`text::shown`], and never as markup.

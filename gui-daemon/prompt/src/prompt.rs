@@ -71,6 +71,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct View {
     opened: Duration,
+    focused: Duration,
     search: String,
     selected: Option<Choice>,
     keep: Lasting,
@@ -126,6 +127,16 @@ impl Prompt {
     /// Whether what the user does counts.
     pub fn is_open(&self, now: Duration) -> bool {
         !self.waiting.is_empty() && now.saturating_sub(self.view.opened) >= GUARD
+    }
+
+    /// The window has got the keyboard: keys that were meant for another window may follow.
+    pub fn focused(&mut self, now: Duration) {
+        self.view.focused = now;
+    }
+
+    /// Whether keys count: those of somebody who has had time to see where they go.
+    pub fn takes_keys(&self, now: Duration) -> bool {
+        self.is_open(now) && now.saturating_sub(self.view.focused) >= GUARD
     }
 
     /// Takes what the user does. Before [`GUARD`] has passed it is nothing.

@@ -13,6 +13,7 @@ use crate::progress::cargo;
 pub fn licences() -> anyhow::Result<()> {
     let allowed = allowed(&std::fs::read_to_string(checkout().join("deny.toml"))?);
     let output = cargo(&["metadata", "--format-version", "1", "--locked"])
+        .arg("--all-features")
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(checkout())
         .stderr(std::process::Stdio::inherit())

@@ -69,6 +69,15 @@ fn a_key_typed_for_something_else_answers_neither_this_question_nor_the_next() {
 }
 
 #[test]
+fn keys_that_come_with_the_focus_were_meant_for_another_window() {
+    let mut prompt = asked();
+    prompt.focused(at(5000));
+    assert!(prompt.is_open(at(5100)), "a click is meant");
+    assert!(!prompt.takes_keys(at(5499)));
+    assert!(prompt.takes_keys(at(5500)));
+}
+
+#[test]
 fn a_question_nobody_answers_is_refused_and_so_is_one_that_waits_behind_it() {
     let mut prompt = asked();
     let _ = prompt.asked(QuestionId(2), question(), PATIENCE, at(1000));
