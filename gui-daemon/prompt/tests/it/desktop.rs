@@ -104,14 +104,9 @@ impl Desktop {
             editor,
         };
         desktop.give_keyboard(editor);
-        desktop.wait_for("the prompt listens", |desktop| {
-            desktop
-                .folder
-                .path()
-                .join("agent.sock")
-                .exists()
-                .then_some(())
-        });
+        // The socket is there a moment before anybody listens.
+        let socket = desktop.folder.path().join("agent.sock");
+        desktop.wait_for("the prompt listens", |_| UnixStream::connect(&socket).ok());
         desktop
     }
 

@@ -35,7 +35,7 @@ fn a_question_takes_no_keyboard_from_the_window_that_has_it() {
     let desktop = Desktop::start(120);
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.wait_for_title(COPY);
-    std::thread::sleep(2 * GUARD);
+    std::thread::sleep(3 * GUARD);
     assert_eq!(desktop.focus(), desktop.editor);
     // What is typed there goes there.
     desktop.press(ESCAPE);
@@ -66,13 +66,13 @@ fn the_button_that_has_the_keyboard_first_refuses_and_the_next_allows() {
     let desktop = Desktop::start(120);
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.give_keyboard(desktop.wait_for_title(COPY));
-    std::thread::sleep(2 * GUARD);
+    std::thread::sleep(3 * GUARD);
     desktop.press(SPACE);
     assert_eq!(answer(asked), "deny");
     desktop.wait_for("the window goes", |d| d.find(COPY).is_none().then_some(()));
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.give_keyboard(desktop.wait_for_title(COPY));
-    std::thread::sleep(2 * GUARD);
+    std::thread::sleep(3 * GUARD);
     desktop.press(TAB);
     desktop.press(SPACE);
     assert_eq!(answer(asked), "allow:vault");
@@ -85,13 +85,13 @@ fn two_questions_are_shown_one_after_the_other() {
     let window = desktop.wait_for_title(COPY);
     let second = desktop.ask(&ask("qubes.GetDate"));
     desktop.give_keyboard(window);
-    std::thread::sleep(2 * GUARD);
+    std::thread::sleep(3 * GUARD);
     assert!(desktop.find(DATE).is_none());
     desktop.press(ESCAPE);
     assert_eq!(answer(first), "deny");
     desktop.wait_for_title(DATE);
     assert!(waits(&second));
-    std::thread::sleep(2 * GUARD);
+    std::thread::sleep(3 * GUARD);
     desktop.press(ESCAPE);
     assert_eq!(answer(second), "deny");
 }
