@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead_prompt::{Input, Prompt, Question, Target};
-use gtk4::pango::{EllipsizeMode, WrapMode};
+use gtk4::pango::{AttrInt, AttrList, EllipsizeMode, WrapMode};
 use gtk4::prelude::*;
 use gtk4::{
     Align, Box as Row, Button, CheckButton, Label, ListBox, ListBoxRow, Orientation, PolicyType,
@@ -271,6 +271,10 @@ fn wrapped(words: &str, class: &str) -> Label {
     let label = text(words, &[class]);
     label.set_wrap(true);
     label.set_wrap_mode(WrapMode::WordChar);
+    // What is not in the text is not shown in it.
+    let attributes = AttrList::new();
+    attributes.insert(AttrInt::new_insert_hyphens(false));
+    label.set_attributes(Some(&attributes));
     // Without a least width GTK reckons with the height of a narrow column.
     let columns = match class {
         "sentence" => 34,
