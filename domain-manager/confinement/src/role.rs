@@ -9,6 +9,9 @@ pub enum Role {
     /// Shows one guest's windows: talks on descriptors that are open, makes memory to share with
     /// the X server, and maps what it is handed.
     Windows,
+    /// Reads what one guest's qrexec agent sends: talks on descriptors that are open, and does
+    /// nothing else.
+    Control,
 }
 
 /// What every process needs to run at all: memory, time, its end, and the descriptors it has.
@@ -57,6 +60,8 @@ impl Role {
                 libc::SYS_memfd_create,
                 libc::SYS_pread64,
             ],
+            // The same, of its one channel.
+            Self::Control => &[libc::SYS_epoll_ctl],
         };
         ALWAYS.iter().chain(own).copied()
     }

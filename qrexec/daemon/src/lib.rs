@@ -5,16 +5,25 @@
 //! with the policy daemon about calls that the domain asks for. The data of a call never passes
 //! through its loop: it flows over a vchan between the two ends.
 //!
+//! They are two processes. The daemon has sockets, files and the right to start things; it starts
+//! itself again as `qrexec-session` ([`read_guest`]), which opens the control vchan, is confined, and
+//! only then reads the guest's first byte. Checked words go from there to the daemon, frames for the
+//! agent go back. The data of a call that a service of dom0 serves is still read by a thread of the
+//! daemon, and that of a call of dom0's program by that program.
+//!
 //! The loop ([`session`]) owns all state of a domain's session and never blocks. Whatever takes
 //! time (asking policy, starting a target, running a service in dom0) happens in a thread per
 //! request ([`request`]) that answers with a letter.
 //!
 //! Trusts the programs in dom0 that may reach its socket (the folder guards it), the policy daemon
 //! and the domain manager. Never trusts the agent: each of its messages is checked, counted and
-//! may only cost its own domain.
+//! may only cost its own domain. Nor does it trust the process that reads the agent: whatever that
+//! says is checked again.
 //!
 //! Invariants:
 //!
+//! - Who reads control messages of the guest is confined before the first byte; where that fails, the
+//!   daemon ends.
 //! - No call runs without an answer of policy that allows it; no answer means refused.
 //! - A violation ends this domain's session and nothing else; then the agent may come again.
 //! - Requests, clients, ports and the line to the agent are bounded; past a bound the newcomer is
@@ -25,8 +34,11 @@
 
 mod clients;
 mod disposable;
+mod guest_reader;
+mod line;
 mod manager;
 mod policy;
+mod reader;
 mod request;
 mod running;
 mod session;
@@ -38,16 +50,19 @@ pub mod detach;
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
+use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
 use bulkhead_vchan::{Endpoints, OpenError};
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{Host, wait_for_any};
 use thiserror::Error;
 
+pub use crate::guest_reader::{ReadError, read_guest};
+use crate::reader::{Met, Reader};
 use crate::request::Desk;
 use crate::session::{End, Session};
 
@@ -91,13 +106,21 @@ pub enum DaemonError {
         /// Both versions.
         source: TooOld,
     },
-    /// The control vchan cannot be opened.
-    #[error("cannot connect to the qrexec agent of {domain}")]
-    Connect {
+    /// The end of the domain would not be noticed.
+    #[error("cannot watch for the end of {domain}")]
+    Watch {
         /// The domain.
         domain: DomainName,
         /// What went wrong.
         source: OpenError,
+    },
+    /// The process that is to read the guest says why in its own words.
+    #[error("the process that reads what {domain} sends cannot work ({status})")]
+    Reader {
+        /// The domain.
+        domain: DomainName,
+        /// How it ended.
+        status: ExitStatus,
     },
     /// The socket for dom0's programs cannot be made.
     #[error("cannot make the daemon's socket")]
@@ -113,11 +136,13 @@ const SHORT: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// Serves the domain until a signal asks for the end. `ready` is called whenever an agent has
-/// connected and the socket is there.
+/// connected and the socket is there. `arguments` are those of this program, which is started again
+/// to read what the guest sends ([`read_guest`]).
 pub fn run(
     domain: Domain,
     options: Options,
     endpoints: Endpoints,
+    arguments: &[String],
     mut ready: impl FnMut(Version),
 ) -> Result<(), DaemonError> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
@@ -125,6 +150,10 @@ pub fn run(
     let host = Host::dom0(options.layout.root());
     let desk = Desk::new(domain, options, endpoints, host).map_err(DaemonError::SetUp)?;
     let desk = Arc::new(desk);
+    let mut watch = desk.endpoints.watch(desk.domain.id).map_err(|source| {
+        let domain = desk.domain.name.clone();
+        DaemonError::Watch { domain, source }
+    })?;
     let mut patience = start_up;
     let mut pause = Duration::from_millis(50);
     loop {
@@ -132,32 +161,28 @@ pub fn run(
         signals
             .thread_unblock()
             .map_err(|errno| DaemonError::SetUp(errno.into()))?;
-        let vchan = match desk
-            .endpoints
-            .connect(desk.domain.id, Port::QREXEC, patience)
-        {
-            Ok(vchan) => vchan,
-            Err(OpenError::TimedOut { .. }) => {
-                return Err(DaemonError::NoAgent(desk.domain.name.clone()));
-            }
-            Err(source) => {
+        let mut agent = Reader::start(arguments).map_err(DaemonError::SetUp)?;
+        match agent.meet(patience).map_err(DaemonError::SetUp)? {
+            Met::Agent => {}
+            Met::Nobody => return Err(DaemonError::NoAgent(desk.domain.name.clone())),
+            Met::Failure(status) => {
                 let domain = desk.domain.name.clone();
-                return Err(DaemonError::Connect { domain, source });
+                return Err(DaemonError::Reader { domain, status });
             }
-        };
+        }
         signals
             .thread_block()
             .map_err(|errno| DaemonError::SetUp(errno.into()))?;
         let began = Instant::now();
-        let end = Session::new(Arc::clone(&desk), vchan)?.run(&signals, patience, &mut ready);
+        let session = Session::new(Arc::clone(&desk), agent)?;
+        let end = session.run(&signals, &mut watch, patience, &mut ready);
         match end {
             End::Signal => return Ok(()),
             End::TooOld(source) => {
                 let domain = desk.domain.name.clone();
                 return Err(DaemonError::TooOld { domain, source });
             }
-            End::Lost { error, greeted } => {
-                tracing::warn!("session with the agent of {}: {error}", desk.domain.name);
+            End::Over { greeted } => {
                 if greeted {
                     patience = None;
                 }

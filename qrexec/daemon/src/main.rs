@@ -10,7 +10,8 @@ use anyhow::{Context as _, ensure};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
-use qrexec_daemon::{DaemonError, Domain, Options, detach, run};
+use nix::unistd::Pid;
+use qrexec_daemon::{DaemonError, Domain, Options, detach, read_guest, run};
 use qrexec_relay::allow_many_descriptors;
 
 /// Passes calls between dom0's programs, other domains and one domain's qrexec agent.
@@ -32,6 +33,10 @@ struct Arguments {
     /// The domain's UUID.
     #[arg(short, long)]
     uuid: DomainUuid,
+    /// For the daemon itself: this process reads the guest for the one with this number, which it
+    /// reaches through standard input.
+    #[arg(long, hide = true, value_name = "PID")]
+    session: Option<i32>,
     /// The domain's number in Xen.
     id: DomId,
     /// The domain's name.
@@ -43,7 +48,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if !arguments.direct {
+    if !arguments.direct && arguments.session.is_none() {
         let log = layout()
             .logs()
             .join(format!("{}-qrexec.log", arguments.name));
@@ -103,6 +108,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         id,
         name,
         default_user,
+        session,
         ..
     } = arguments;
     let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -110,6 +116,16 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         !default_user.is_empty() && default_user.chars().all(legal),
         "`{default_user}` cannot be a user"
     );
+    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
+    let domain = Domain {
+        id,
+        name,
+        uuid,
+        default_user,
+    };
+    if let Some(parent) = session {
+        return Ok(read_guest(&domain, &endpoints, Pid::from_raw(parent))?);
+    }
     let layout = layout();
     let socket_dir = socket_dir.unwrap_or_else(|| layout.qrexec_dir());
     let options = Options {
@@ -119,14 +135,8 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         start_up: start_up()?,
     };
     allow_many_descriptors().context("cannot raise the limit of descriptors")?;
-    let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
-    let domain = Domain {
-        id,
-        name,
-        uuid,
-        default_user,
-    };
-    run(domain, options, endpoints, |_| {
+    let own: Vec<String> = std::env::args().skip(1).collect();
+    run(domain, options, endpoints, &own, |_| {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     })?;
     Ok(())

@@ -9,22 +9,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
-use bulkhead_vchan::Vchan;
+use bulkhead_vchan::{OpenError, PeerWatch};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, caller_gone, refused};
+use qrexec_protocol::agent_link::{Refusal, caller_gone, refused};
 use qrexec_protocol::client_link::{Accepted, Command};
 use qrexec_protocol::command::with_default_user;
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
-use qrexec_protocol::frame::{Incoming, Kind, Violation, hello};
+use qrexec_protocol::frame::{Kind, hello};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::ports::PortAllocator;
-use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::trigger::{CallRequest, RequestId};
 use qrexec_protocol::version::{TooOld, Version};
-use qrexec_relay::{Control, ControlError, DaemonSocket, Interest, Mailbox, wait_for_any};
+use qrexec_relay::{DaemonSocket, Interest, Mailbox, wait_for_any};
 
 use crate::DaemonError;
 use crate::clients::{Client, Heard};
+use crate::line::{LineError, Word};
+use crate::reader::Reader;
 use crate::request::{self, Desk, Letter, Ticket, begin};
 use crate::sockets::Sockets;
 use crate::trace::Trace;
@@ -52,9 +54,7 @@ pub(crate) enum End {
     /// A signal asks for the end of the daemon.
     Signal,
     /// The agent has gone, or its session was ended.
-    Lost {
-        /// Why.
-        error: String,
+    Over {
         /// Whether the agent had got as far as a greeting.
         greeted: bool,
     },
@@ -75,7 +75,8 @@ struct Abroad {
 #[derive(Debug)]
 pub(crate) struct Session {
     desk: Arc<Desk>,
-    agent: Control<FromAgent>,
+    agent: Reader,
+    version: Option<Version>,
     sockets: Option<Sockets>,
     ports: PortAllocator,
     clients: BTreeMap<u64, Client>,
@@ -93,11 +94,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(desk: Arc<Desk>, vchan: Vchan) -> Result<Self, DaemonError> {
+    pub fn new(desk: Arc<Desk>, agent: Reader) -> Result<Self, DaemonError> {
         let ports = PortAllocator::new(desk.domain.id);
         Ok(Self {
             desk,
-            agent: Control::new(vchan),
+            agent,
+            version: None,
             sockets: None,
             ports,
             clients: BTreeMap::new(),
@@ -115,6 +117,7 @@ impl Session {
     pub fn run(
         mut self,
         signals: &SigSet,
+        watch: &mut PeerWatch,
         patience: Option<Duration>,
         ready: &mut impl FnMut(Version),
     ) -> End {
@@ -124,7 +127,7 @@ impl Session {
         };
         let greeting = Instant::now() + patience.unwrap_or(GREETING);
         loop {
-            match self.turn(signal.as_fd(), greeting, ready) {
+            match self.turn(signal.as_fd(), watch, greeting, ready) {
                 Ok(true) => {}
                 Ok(false) => return End::Signal,
                 Err(error) => return self.lost(&error),
@@ -133,16 +136,21 @@ impl Session {
     }
 
     fn lost(self, error: &TurnError) -> End {
-        let greeted = self.agent.version().is_some();
+        let greeted = self.version.is_some();
         // Nobody in dom0 can reach this session any more; the agent may still be speaking.
         drop((self.sockets, self.clients));
         self.agent.finish();
-        if let TurnError::Control(ControlError::Violation(Violation::TooOld(versions))) = error {
-            return End::TooOld(*versions);
-        }
-        End::Lost {
-            error: error.to_string(),
-            greeted,
+        match error {
+            TurnError::Over(Some(versions)) => End::TooOld(*versions),
+            TurnError::Over(None) => End::Over { greeted },
+            error => {
+                let error = error.to_string();
+                tracing::warn!(
+                    "session with the agent of {}: {error}",
+                    self.desk.domain.name
+                );
+                End::Over { greeted }
+            }
         }
     }
 
@@ -150,28 +158,29 @@ impl Session {
     fn turn(
         &mut self,
         signal: BorrowedFd<'_>,
+        watch: &mut PeerWatch,
         greeting: Instant,
         ready: &mut impl FnMut(Version),
     ) -> Result<bool, TurnError> {
         let mut left = MESSAGES_PER_TURN;
-        while self.agent.queued() < LINE_MAX && left > 0 {
+        let mut more = true;
+        while more && self.agent.line.queued() < LINE_MAX && left > 0 {
             left -= 1;
-            match self.agent.receive()? {
-                None => break,
-                Some(Incoming::Agreed(version)) => self.agree(version, ready)?,
-                Some(Incoming::Message(message)) => self.hear_agent(message),
+            match self.agent.line.receive()? {
+                None => more = false,
+                Some(word) => self.hear_agent(word, ready)?,
             }
-            self.agent.flush()?;
+            self.agent.line.flush()?;
         }
         let now = Instant::now();
         self.call_off(now);
-        self.agent.flush()?;
+        self.agent.line.flush()?;
         self.clients
             .retain(|_, client| client.deadline().is_none_or(|end| end > now));
-        if self.agent.version().is_none() && now >= greeting {
+        if self.version.is_none() && now >= greeting {
             return Err(TurnError::NoGreeting);
         }
-        let open = self.agent.queued() < LINE_MAX;
+        let open = self.agent.line.queued() < LINE_MAX;
         let heard = |wanted: bool| {
             if wanted {
                 Interest::Readable
@@ -180,9 +189,11 @@ impl Session {
             }
         };
         let mut entries = vec![
-            (self.agent.fd(), Interest::Readable),
+            (self.agent.line.fd(), heard(open)),
             (signal, Interest::Readable),
             (self.letters.fd(), Interest::Readable),
+            // Where no such news can come, another descriptor stands in its place.
+            (watch.fd().unwrap_or(signal), Interest::Readable),
         ];
         let numbers: Vec<u64> = self.clients.keys().copied().collect();
         entries.extend(
@@ -196,19 +207,25 @@ impl Session {
         if let Some(sockets) = &self.sockets {
             entries.push((sockets.listener.as_fd(), heard(open)));
         }
+        if self.agent.line.queued() > 0 {
+            entries.push((self.agent.line.fd(), Interest::Writable));
+        }
         let first = self.clients.values().filter_map(Client::deadline).min();
-        let greeting = self.agent.version().is_none().then_some(greeting);
+        let greeting = self.version.is_none().then_some(greeting);
         // More may be waiting to be read from the agent: then this is only a look around.
-        let more = (left == 0 && open).then_some(now);
+        let more = (more && open).then_some(now);
         let grace = self.left_alone.values().min().copied();
         let deadline = first.into_iter().chain(greeting).chain(more);
         let deadline = deadline.chain(grace).min();
         let seen = wait_for_any(&entries, deadline)?;
-        if seen[0].readable {
-            self.agent.acknowledge()?;
-        }
         if seen[1].readable {
             return Ok(false);
+        }
+        if seen[3].readable && watch.is_gone()? {
+            return Err(TurnError::DomainGone);
+        }
+        if seen[0].gone && !open {
+            return Err(LineError::Ended.into());
         }
         if seen[2].readable {
             self.letters
@@ -216,12 +233,12 @@ impl Session {
                 .into_iter()
                 .for_each(|letter| self.open(letter));
         }
-        for (number, ready) in numbers.iter().zip(&seen[3..]) {
+        for (number, ready) in numbers.iter().zip(&seen[4..]) {
             if ready.any() {
                 self.hear_client(*number);
             }
         }
-        let mut seen = seen[3 + numbers.len()..].iter();
+        let mut seen = seen[4 + numbers.len()..].iter();
         for (route, ready) in calls.into_iter().zip(&mut seen) {
             if ready.any()
                 && let Some(call) = self.abroad.remove(&route)
@@ -229,6 +246,7 @@ impl Session {
                 // It may have ended before its caller met anybody.
                 if call.ident.is_unique() {
                     self.agent
+                        .line
                         .queue(&refused(&call.ident.field(), Refusal::Denied));
                 }
                 call.trace.end("over");
@@ -250,7 +268,8 @@ impl Session {
             self.desk.domain.name
         );
         // Its own number to an older agent, ours to a newer one.
-        self.agent.queue(&hello(version));
+        self.version = Some(version);
+        self.agent.line.queue(&hello(version));
         self.sockets = Some(Sockets::new(
             &self.desk.options.socket_dir,
             &self.desk.domain,
@@ -259,10 +278,12 @@ impl Session {
         Ok(())
     }
 
-    fn hear_agent(&mut self, message: ToDaemon) {
-        match message {
-            ToDaemon::Trigger(trigger) => self.request(&trigger),
-            ToDaemon::Terminated(route) => {
+    fn hear_agent(&mut self, word: Word, ready: &mut impl FnMut(Version)) -> Result<(), TurnError> {
+        match (word, self.version) {
+            (Word::Greeted(version), None) => self.agree(version, ready)?,
+            (Word::Over(too_old), _) => return Err(TurnError::Over(too_old)),
+            (Word::Request(request), Some(_)) => self.request(request),
+            (Word::Terminated(route), Some(_)) => {
                 self.ports.release(route);
                 self.left_alone.remove(&route);
                 self.callers.remove(&route);
@@ -271,18 +292,14 @@ impl Session {
                 }
                 self.clients.retain(|_, client| !client.runs(route));
             }
+            (Word::Met | Word::Greeted(_) | Word::Request(_) | Word::Terminated(_), _) => {
+                return Err(TurnError::OutOfTurn);
+            }
         }
+        Ok(())
     }
 
-    fn request(&mut self, trigger: &UntrustedTrigger) {
-        let request = match trigger.check() {
-            Ok(request) => request,
-            Err(bad) => {
-                tracing::warn!("{}: a request was refused: {bad}", self.desk.domain.name);
-                self.agent.queue(&refused(&bad.ident, Refusal::Denied));
-                return;
-            }
-        };
+    fn request(&mut self, request: CallRequest) {
         let ident = request.ident.clone();
         let (error, why) = if self.requests.contains_key(&ident) {
             (io::Error::other("its id is in use"), Refusal::Denied)
@@ -297,7 +314,7 @@ impl Session {
             }
         };
         tracing::warn!("{}: a request was refused: {error}", self.desk.domain.name);
-        self.agent.queue(&refused(&ident.field(), why));
+        self.agent.line.queue(&refused(&ident.field(), why));
     }
 
     /// Takes the right to answer the request, which exists once.
@@ -314,7 +331,9 @@ impl Session {
             Letter::Connect { ticket, route, end } => {
                 if self.claim(&ticket) {
                     let ident = ticket.ident.clone();
-                    self.agent.queue(&ServiceConnect { route, ident }.encode());
+                    self.agent
+                        .line
+                        .queue(&ServiceConnect { route, ident }.encode());
                     match end {
                         request::End::Tell(stream) => drop(self.callers.insert(route, stream)),
                         request::End::Told(both) => {
@@ -336,20 +355,24 @@ impl Session {
                 let ident = ticket.ident;
                 let Some(port) = self.ports.allocate(DomId::DOM0) else {
                     tracing::warn!("{}: all ports are in use", self.desk.domain.name);
-                    self.agent.queue(&refused(&ident.field(), Refusal::Busy));
+                    self.agent
+                        .line
+                        .queue(&refused(&ident.field(), Refusal::Busy));
                     return;
                 };
                 let route = Route {
                     domain: DomId::DOM0,
                     port,
                 };
-                self.agent.queue(&ServiceConnect { route, ident }.encode());
+                self.agent
+                    .line
+                    .queue(&ServiceConnect { route, ident }.encode());
                 // A thread that no longer listens has ended, and said so.
                 let _ = answer.send(route);
             }
             Letter::Done { ticket, why } => {
                 if self.claim(&ticket) {
-                    self.agent.queue(&refused(&ticket.ident.field(), why));
+                    self.agent.line.queue(&refused(&ticket.ident.field(), why));
                 }
             }
         }
@@ -358,7 +381,7 @@ impl Session {
     fn admit(&mut self) {
         for number in self.take_clients() {
             // Most have asked by now.
-            if self.agent.queued() < LINE_MAX {
+            if self.agent.line.queued() < LINE_MAX {
                 self.hear_client(number);
             }
             if let Some(client) = self.clients.get_mut(&number)
@@ -440,7 +463,7 @@ impl Session {
     /// Tells the agent which callers are not going to come.
     fn call_off(&mut self, now: Instant) {
         for (route, _) in self.left_alone.extract_if(.., |_, due| *due <= now) {
-            self.agent.queue(&caller_gone(route));
+            self.agent.line.queue(&caller_gone(route));
         }
     }
 
@@ -473,7 +496,7 @@ impl Session {
         frame[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&route.encode());
         self.accept(number, kind, route, answer)?;
         self.left_alone.remove(&route);
-        self.agent.queue(&frame);
+        self.agent.line.queue(&frame);
         Ok(())
     }
 
@@ -490,6 +513,7 @@ impl Session {
         self.accept(number, Kind::ServiceConnect, route, answer)?;
         self.requests.remove(&connect.ident);
         self.agent
+            .line
             .queue(&ServiceConnect { route, ..connect }.encode_with_field(len));
         Ok(())
     }
@@ -521,8 +545,17 @@ impl Session {
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TurnError {
-    #[error("{}", with_cause(.0))]
-    Control(#[from] ControlError),
+    #[error(transparent)]
+    Line(#[from] LineError),
+    #[error("the process that reads the guest spoke out of turn")]
+    OutOfTurn,
+    /// Whoever read the agent has said why.
+    #[error("it is over")]
+    Over(Option<TooOld>),
+    #[error("the domain is gone")]
+    DomainGone,
+    #[error("its end would not be noticed any more: {0}")]
+    Watch(#[from] OpenError),
     #[error("the agent did not greet in time")]
     NoGreeting,
     #[error("the system failed: {0}")]
@@ -533,9 +566,4 @@ impl From<nix::Error> for TurnError {
     fn from(errno: nix::Error) -> Self {
         Self::System(errno.into())
     }
-}
-
-fn with_cause(error: &ControlError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    format!("{error}{}", cause.unwrap_or_default())
 }

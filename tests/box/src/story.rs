@@ -18,7 +18,7 @@ const OPEN: Duration = Duration::from_secs(3600);
 
 /// Prints each of our daemons with what it holds in memory, and what of that no other process
 /// has mapped too, in KiB.
-const MEMORY: &str = "for id in $(pgrep -x 'bulkheadd|policyd|qrexec-daemon|gui-daemon|gui-session'); do \
+const MEMORY: &str = "for id in $(pgrep -x 'bulkheadd|policyd|qrexec-daemon|gui-daemon|gui-session|qrexec-session'); do \
     echo $(cat /proc/$id/comm) $(awk '/^Rss/ {all = $2} /^Private/ {own += $2} \
     END {print all, own}' /proc/$id/smaps_rollup); done";
 

@@ -89,6 +89,7 @@ impl Machine for LocalMachine {
                 "bulkheadd",
                 "policyd",
                 "qrexec-daemon",
+                "qrexec-session",
                 "gui-daemon",
                 "gui-session",
             ];

@@ -15,7 +15,7 @@ use qrexec_protocol::version::Version;
 use crate::fixture::{Fixture, finish, wait_ready};
 
 /// Starts a call and waits until its service has said something.
-fn under_way(command: &mut Command) -> Child {
+pub fn under_way(command: &mut Command) -> Child {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,6 +8,7 @@
 
 mod account;
 mod calls;
+mod confinement;
 mod crowds;
 mod disposables;
 mod faults;

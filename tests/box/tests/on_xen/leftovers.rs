@@ -30,7 +30,8 @@ pub fn play(report: &mut Report, dom0: &Dom0<'_>, before: &anyhow::Result<Holdin
         );
         let loops = dom0.succeed("losetup -a")?;
         ensure!(loops.is_empty(), "loop devices that stayed:\n{loops}");
-        let daemons = dom0.succeed("pgrep -a 'qrexec-daemon|gui-daemon|gui-session' || true")?;
+        let daemons =
+            dom0.succeed("pgrep -a 'qrexec-daemon|qrexec-session|gui-daemon|gui-session' || true")?;
         ensure!(daemons.is_empty(), "daemons that stayed:\n{daemons}");
         let volumes = dom0.succeed("ls /var/lib/bulkhead/pool | grep -i '^disp[0-9]' || true")?;
         ensure!(
