@@ -157,6 +157,7 @@ fn a_shell_takes_its_commands_from_standard_input() {
         "/../../templates/guest/rpc/qubes.VMShell"
     );
     let mut shell = Command::new(shell)
+        .env_remove("SHELL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
