@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod administer;
+mod announcer;
 mod answering;
 mod book;
 mod calls;

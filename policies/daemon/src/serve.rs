@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::administer::administer;
+use crate::announcer::Announcer;
 use crate::book::{Book, keep_sealed};
 use crate::clock::{Moment, boot_id};
 use crate::control::control_socket;
@@ -68,6 +69,9 @@ pub enum ServeError {
     /// Changes of the policy cannot be watched.
     #[error("cannot watch the policy's files")]
     Watch(#[source] io::Error),
+    /// The service manager cannot be told anything.
+    #[error("cannot start a thread")]
+    Announcer(#[source] io::Error),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
@@ -87,7 +91,9 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     let ledger = Ledger::open(&layout.ledger(), key, limits, &boot_id())?;
     let grants = layout.runtime().join("policy-grants.json");
     let grants = GrantsFile::new(grants, boot_id());
-    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger), grants)));
+    let announcer = Announcer::start().map_err(ServeError::Announcer)?;
+    let state = State::new(Book::new(ledger), grants, announcer);
+    let state: Shared = Rc::new(RefCell::new(state));
     let questions = Socket::bind(layout.policy_socket(), 0o660)?;
     let statuses = Socket::bind(status_socket(&layout), 0o660)?;
     let calls = Socket::bind(layout.policy_calls_socket(), 0o660)?;
@@ -118,9 +124,10 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
         let watched = state.clone();
         let internal = layout.internal_socket();
         spawn_local(async move { system::watch(&internal, &watched, &bell).await });
+        let told = state.clone();
         spawn_local(async move {
             if first.await.is_ok() {
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+                told.borrow().announcer.ready();
                 info!("ready");
             }
         });

@@ -14,6 +14,7 @@ use qrexec_protocol::under_way::EndCall;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
+use crate::announcer::Announcer;
 use crate::book::Book;
 use crate::calls::Calls;
 use crate::decide::{Asked, Decision, decide_agreed};
@@ -58,10 +59,11 @@ pub(crate) struct State {
     pub(crate) waiting: Waiting,
     pub(crate) kept: KeptAnswers,
     pub(crate) notices: Notices,
+    pub(crate) announcer: Announcer,
 }
 
 impl State {
-    pub(crate) fn new(book: Book, grants_file: GrantsFile) -> Self {
+    pub(crate) fn new(book: Book, grants_file: GrantsFile, announcer: Announcer) -> Self {
         Self {
             policy: Arc::new(Policy::empty()),
             status: PolicyStatus {
@@ -90,6 +92,7 @@ impl State {
             waiting: Waiting::default(),
             kept: KeptAnswers::default(),
             notices: Notices::default(),
+            announcer,
         }
     }
 
@@ -266,8 +269,6 @@ impl State {
 
     /// Tells the service manager, which shows it to people.
     fn announce(&self) {
-        let summary = self.status().summary();
-        // Nobody may be listening.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&summary)]);
+        self.announcer.status(self.status().summary());
     }
 }

@@ -8,6 +8,8 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bulkhead_types::Layout;
@@ -19,11 +21,14 @@ const SYSTEM: &str = r#"{"domains":{
     "work":{"type":"AppVM","power_state":"Running"},
     "vault":{"type":"AppVM","power_state":"Running"}}}"#;
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An installation with a policy daemon, which ends with it.
 pub struct Live {
     pub fixture: Fixture,
     daemon: Child,
-    notifications: UnixDatagram,
+    /// What it tells the service manager.
+    notifications: Mutex<Receiver<String>>,
 }
 
 impl Live {
@@ -45,9 +50,7 @@ impl Live {
                 }
             }
         });
-        let notifications = UnixDatagram::bind(fixture.path("notify")).unwrap();
-        let patience = Some(Duration::from_secs(30));
-        notifications.set_read_timeout(patience).unwrap();
+        let notifications = read_all(UnixDatagram::bind(fixture.path("notify")).unwrap());
         let daemon = spawn(&fixture);
         let live = Self {
             fixture,
@@ -62,6 +65,8 @@ impl Live {
     fn stop(&mut self) {
         self.daemon.kill().unwrap();
         self.daemon.wait().unwrap();
+        let notifications = self.notifications.get_mut().unwrap();
+        while notifications.try_recv().is_ok() {}
     }
 
     fn start_again(&mut self) {
@@ -79,9 +84,8 @@ impl Live {
     }
 
     fn said(&self) -> String {
-        let mut said = [0; 1024];
-        let n = self.notifications.recv(&mut said).unwrap();
-        String::from_utf8_lossy(&said[..n]).into_owned()
+        let notifications = self.notifications.lock().unwrap();
+        notifications.recv_timeout(PATIENCE).unwrap()
     }
 
     /// Asks as a qrexec daemon does.
@@ -101,6 +105,21 @@ impl Live {
     pub fn run(&self, words: &[&str]) -> String {
         self.fixture.run(&[&["policy"], words].concat())
     }
+}
+
+/// Reads as a service manager does, at once.
+fn read_all(socket: UnixDatagram) -> Mutex<Receiver<String>> {
+    let (tell, said) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 1024];
+        while let Ok(n) = socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+            if tell.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    Mutex::new(said)
 }
 
 fn spawn(fixture: &Fixture) -> Child {

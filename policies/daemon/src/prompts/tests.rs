@@ -11,6 +11,7 @@ use bulkhead_policy::{Compiled, Policy};
 use policy_ledger::{Ledger, SealKey};
 
 use super::*;
+use crate::announcer::Announcer;
 use crate::book::Book;
 use crate::clock::Moment;
 use crate::grants_file::GrantsFile;
@@ -31,7 +32,11 @@ async fn a_question_that_nobody_answers_is_refused_in_the_end() {
     let limits = Settings::default().ledger.limits();
     let ledger = Ledger::open(&root.path().join("ledger"), key, limits, "boot").unwrap();
     let grants = GrantsFile::new(root.path().join("grants.json"), "boot".to_owned());
-    let state: Shared = Rc::new(RefCell::new(State::new(Book::new(ledger), grants)));
+    let state: Shared = Rc::new(RefCell::new(State::new(
+        Book::new(ledger),
+        grants,
+        Announcer::start().unwrap(),
+    )));
     let live = Live {
         policy: Policy::from_texts([("30-user.policy", "t * work @anyvm ask\n")]).unwrap(),
         generation: None,
