@@ -4,8 +4,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::fixture::{Machine, SYSTEM};
+use crate::fixture::{Machine, PATIENCE, SYSTEM};
 
 const ALLOW: &str = "qubes.OpenInVM * * @dispvm allow\n";
 
@@ -30,6 +32,34 @@ fn without_a_policy_everything_is_refused() {
     machine.install("30-user.policy", ALLOW);
     machine.await_notification("STATUS=1 rules");
     assert!(allowed(&machine));
+}
+
+#[test]
+fn a_service_manager_that_does_not_read_holds_up_no_answer() {
+    let mut machine = Machine::new();
+    machine.start();
+    machine.manager_answers(SYSTEM);
+    let asked = |machine: &Machine| {
+        let answer = machine.ask("work", "vault", "qubes.Gpg");
+        answer.contains("result=allow")
+    };
+    // Far more is said to it than its socket and the daemon hold for it.
+    for round in 0..100 {
+        let allowing = round % 2 == 0;
+        machine.install(
+            "30-user.policy",
+            if allowing {
+                "qubes.Gpg * work vault allow\n"
+            } else {
+                ""
+            },
+        );
+        let begin = Instant::now();
+        while asked(&machine) != allowing {
+            assert!(begin.elapsed() < PATIENCE, "round {round}");
+            sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
