@@ -7,15 +7,19 @@ use crate::dom0::Dom0;
 use crate::report::Report;
 
 pub const CASES: &[&str] = &[
-    "confined::whoever_reads_what_a_guest_sends_for_its_windows_holds_no_privilege",
+    "confined::whoever_reads_what_a_guest_sends_holds_no_privilege",
     "confined::and_has_no_way_open_to_other_domains",
     "confined::one_that_dies_is_followed_by_another",
 ];
 
 /// The domains that are looked at.
 const DOMAINS: &str = "work untrusted";
-/// Does something for each process that has windows, in `$pid`.
-const EACH: &str = "for pid in $(pgrep -x gui-session); do";
+/// What reads a guest's windows, and what reads its qrexec agent; each with the number of its
+/// sockets. Both have one to their launcher, the first also one to the X server; none has one to
+/// xenstore.
+const SESSIONS: [(&str, &str); 2] = [("gui-session", "2"), ("qrexec-session", "1")];
+/// Does something for each of them, in `$pid`.
+const EACH: &str = "for pid in $(pgrep -x 'gui-session|qrexec-session'); do";
 
 pub fn play(report: &mut Report, dom0: &Dom0<'_>) {
     let [privileges, ways, next] = CASES else {
@@ -48,20 +52,27 @@ pub fn play(report: &mut Report, dom0: &Dom0<'_>) {
         let unknown = |line: &&str| line.starts_with("/dev/") && !allowed.contains(line);
         let unknown: Vec<&str> = seen.lines().filter(unknown).collect();
         ensure!(unknown.is_empty(), "{unknown:?} among\n{seen}");
-        // Sockets: to the launcher and to the X server, and none to xenstore.
-        let sockets = dom0.succeed(&format!(
-            "{EACH} readlink /proc/$pid/fd/* | grep socket | sort -u | wc -l; done"
-        ))?;
-        ensure!(
-            sockets.lines().all(|count| count.trim() == "2"),
-            "not two sockets each:\n{sockets}{seen}"
-        );
+        for (session, wanted) in SESSIONS {
+            let sockets = dom0.succeed(&format!(
+                "for pid in $(pgrep -x {session}); do \
+                   readlink /proc/$pid/fd/* | grep socket | sort -u | wc -l; \
+                 done"
+            ))?;
+            ensure!(
+                sockets.lines().count() > 1 && sockets.lines().all(|count| count.trim() == wanted),
+                "not {wanted} sockets for each {session}:\n{sockets}{seen}"
+            );
+        }
         Ok(())
     });
     report.case(next, || {
         let of_work = "$(pgrep -xf 'gui-session .*--name work .*')";
         dom0.succeed(&format!("kill -9 {of_work}"))?;
-        await_confined(dom0, "work")
+        await_confined(dom0, "work")?;
+        let daemons = "$(pgrep -d, -f 'qrexec-daemon .*work')";
+        let of_work = format!("$(pgrep -x qrexec-session -P {daemons})");
+        dom0.succeed(&format!("kill -9 {of_work}"))?;
+        dom0.await_success("bulkhead run work -- true")
     });
 }
 
