@@ -8,10 +8,12 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 use bulkhead_confinement::{ConfineError, Role, begin, confine};
 use bulkhead_types::Port;
-use bulkhead_vchan::{Endpoints, OpenError};
+use bulkhead_vchan::{Endpoints, OpenError, Vchan};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
 use qrexec_protocol::frame::{Incoming, Violation};
@@ -48,11 +50,42 @@ pub fn read_guest(domain: &Domain, endpoints: &Endpoints, parent: Pid) -> Result
     begin(NAME, parent)?;
     let stream = io::stdin().as_fd().try_clone_to_owned();
     let stream = stream.map(UnixStream::from).map_err(ReadError::Line)?;
-    let mut line = Line::new(stream).map_err(ReadError::Line)?;
+    let line = Line::new(stream).map_err(ReadError::Line)?;
     let mut vchan = endpoints.connect(domain.id, Port::QREXEC, None)?;
     vchan.keep_to_itself();
     let report = confine(Role::Control, parent)?;
     tracing::info!("confined: {report}");
+    read(domain, vchan, line);
+    Ok(())
+}
+
+/// Does the same on a thread of the daemon, whose end of the line is given, and is not confined.
+///
+/// For plain sockets, which isolate nothing: other programs that use them wait for a daemon to have
+/// no child.
+pub(crate) fn read_on_thread(domain: Domain, endpoints: Endpoints) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let line = Line::new(theirs)?;
+    thread::Builder::new().name("guest".into()).spawn(move || {
+        // They are the session's to handle.
+        if let Err(errno) = SigSet::all().thread_block() {
+            return tracing::error!("cannot block signals: {errno}");
+        }
+        match endpoints.connect(domain.id, Port::QREXEC, None) {
+            Ok(vchan) => {
+                tracing::warn!("not confined: plain sockets are for trials and isolate nothing");
+                read(&domain, vchan, line);
+            }
+            Err(error) => {
+                tracing::error!("cannot connect to the qrexec agent: {error}");
+                line.close();
+            }
+        }
+    })?;
+    Ok(ours)
+}
+
+fn read(domain: &Domain, vchan: Vchan, mut line: Line) {
     line.queue(&Word::Met.encode());
     let mut agent = Control::new(vchan);
     let end = loop {
@@ -74,7 +107,6 @@ pub fn read_guest(domain: &Domain, endpoints: &Endpoints, parent: Pid) -> Result
     let _ = line.flush();
     line.close();
     agent.finish();
-    Ok(())
 }
 
 #[derive(Debug, Error)]

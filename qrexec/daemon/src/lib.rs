@@ -55,7 +55,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
-use bulkhead_vchan::{Endpoints, OpenError};
+use bulkhead_vchan::{Endpoints, OpenError, Transport};
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{Host, wait_for_any};
@@ -115,12 +115,12 @@ pub enum DaemonError {
         source: OpenError,
     },
     /// The process that is to read the guest says why in its own words.
-    #[error("the process that reads what {domain} sends cannot work ({status})")]
+    #[error("what reads what {domain} sends cannot work{}", ended(status.as_ref()))]
     Reader {
         /// The domain.
         domain: DomainName,
-        /// How it ended.
-        status: ExitStatus,
+        /// How it ended; `None` for a thread.
+        status: Option<ExitStatus>,
     },
     /// The socket for dom0's programs cannot be made.
     #[error("cannot make the daemon's socket")]
@@ -128,6 +128,10 @@ pub enum DaemonError {
     /// Something that every process needs is missing.
     #[error("cannot set up the daemon")]
     SetUp(#[source] io::Error),
+}
+
+fn ended(status: Option<&ExitStatus>) -> String {
+    status.map_or_else(String::new, |status| format!(" ({status})"))
 }
 
 /// A session shorter than this is followed by a pause before the next.
@@ -161,7 +165,11 @@ pub fn run(
         signals
             .thread_unblock()
             .map_err(|errno| DaemonError::SetUp(errno.into()))?;
-        let mut agent = Reader::start(arguments).map_err(DaemonError::SetUp)?;
+        let agent = match desk.endpoints.transport() {
+            Transport::Socket(_) => Reader::on_thread(&desk.domain, &desk.endpoints),
+            Transport::Xen | Transport::Local(_) => Reader::start(arguments),
+        };
+        let mut agent = agent.map_err(DaemonError::SetUp)?;
         match agent.meet(patience).map_err(DaemonError::SetUp)? {
             Met::Agent => {}
             Met::Nobody => return Err(DaemonError::NoAgent(desk.domain.name.clone())),

@@ -6,9 +6,11 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use bulkhead_confinement::{SessionProcess, Start};
+use bulkhead_vchan::Endpoints;
 use qrexec_relay::{Interest, wait_for_any};
 
-use crate::guest_reader::NAME;
+use crate::Domain;
+use crate::guest_reader::{NAME, read_on_thread};
 use crate::line::{Line, LineError, Word};
 
 /// How long a process may take to end when it has said so, or was told: the agent may finish its
@@ -18,7 +20,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A process for one session, which ends at the latest with this value.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    process: SessionProcess,
+    /// None where a thread of the daemon does it.
+    process: Option<SessionProcess>,
     /// What it says, and the way to the agent.
     pub line: Line,
 }
@@ -30,8 +33,8 @@ pub(crate) enum Met {
     Agent,
     /// It did not come in time.
     Nobody,
-    /// The process cannot do its work, and has said why.
-    Failure(ExitStatus),
+    /// The process, which ended so, or the thread cannot do its work, and has said why.
+    Failure(Option<ExitStatus>),
 }
 
 impl Reader {
@@ -44,7 +47,17 @@ impl Reader {
             output: None,
         })?;
         let line = Line::new(line)?;
+        let process = Some(process);
         Ok(Self { process, line })
+    }
+
+    /// Waits for the agent on a thread, which is not confined: see [`read_on_thread`].
+    pub fn on_thread(domain: &Domain, endpoints: &Endpoints) -> io::Result<Self> {
+        let line = Line::new(read_on_thread(domain.clone(), endpoints.clone())?)?;
+        Ok(Self {
+            process: None,
+            line,
+        })
     }
 
     /// Waits until the agent is there.
@@ -55,7 +68,7 @@ impl Reader {
                 Ok(Some(Word::Met)) => return Ok(Met::Agent),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(LineError::Ended | LineError::Nonsense(_)) => {
-                    return self.process.end(LAST_WORDS).map(Met::Failure);
+                    return self.end().map(Met::Failure);
                 }
                 Err(LineError::System(error)) => return Err(error),
             }
@@ -69,8 +82,13 @@ impl Reader {
     /// Lets the process close the agent's channel, and sees to it that it is gone.
     pub fn finish(mut self) {
         self.line.close();
-        if let Err(error) = self.process.end(LAST_WORDS) {
+        if let Err(error) = self.end() {
             tracing::error!("cannot end the process that read the guest: {error}");
         }
+    }
+
+    fn end(&mut self) -> io::Result<Option<ExitStatus>> {
+        let process = self.process.as_mut();
+        process.map(|process| process.end(LAST_WORDS)).transpose()
     }
 }
