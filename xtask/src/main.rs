@@ -11,6 +11,7 @@ mod fuzz;
 mod packages;
 mod programs;
 mod progress;
+mod space;
 mod test;
 mod tryout;
 

@@ -3,10 +3,12 @@
 
 use anyhow::bail;
 
+use crate::checkout;
 use crate::checks;
 use crate::packages;
 use crate::programs;
 use crate::progress::{Progress, cargo};
+use crate::space;
 
 /// What needs headers of the system, and is left out of the workspace's own build for that.
 const WITH_GTK: &[&str] = &["--package", "bulkhead-prompt", "--features", "gtk"];
@@ -61,6 +63,7 @@ impl Count {
 
 /// Runs everything; fails when anything fails, or does not run.
 pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
+    space::check(&checkout())?;
     packages::install(progress, &[packages::TRY, packages::TEST])?;
     progress.step("formatting", |progress| {
         progress.run(&mut cargo(&["fmt", "--all", "--check"]))

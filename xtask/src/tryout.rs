@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::checkout;
 use crate::packages;
 use crate::progress::{Progress, cargo};
+use crate::space;
 
 /// What QEMU needs to show a window.
 const WINDOW: &[&str] = &["qemu-system-gui"];
@@ -17,6 +18,7 @@ pub fn run(progress: &mut Progress, headless: bool) -> anyhow::Result<()> {
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     let headless = headless || !display;
     let window = if headless { &[][..] } else { WINDOW };
+    space::check(&checkout())?;
     packages::install(progress, &[packages::TRY, window])?;
     progress.step("compiling", |progress| {
         progress.run(&mut cargo(&["build", "--release", "--workspace", "--bins"]))
