@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `cargo xtask test`: every check and every test, and a count that leaves nothing out.
 
+use std::process::Command;
+
 use anyhow::bail;
 
 use crate::checkout;
@@ -45,11 +47,11 @@ impl Count {
         &mut self,
         progress: &mut Progress,
         name: &str,
-        arguments: &[&str],
+        command: &mut Command,
     ) -> anyhow::Result<()> {
         let before = self.passed + self.failed;
         let succeeded = progress.step(name, |progress| {
-            progress.run_listening(&mut cargo(arguments), |line| self.listen(line))
+            progress.run_listening(command, |line| self.listen(line))
         })?;
         if !succeeded {
             self.runs_failed += 1;
@@ -94,28 +96,22 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
     })?;
 
     let mut count = Count::default();
-    let everything = ["test", "--workspace", "--no-fail-fast"];
+    let mut everything = cargo(&["test", "--workspace", "--no-fail-fast"]);
     count.run(
         progress,
         "tests of every crate, and the story on the local back end",
-        &everything,
+        &mut everything,
     )?;
-    let prompt = [&["test", "--no-fail-fast"][..], WITH_GTK].concat();
-    count.run(progress, "the prompt, on an X server", &prompt)?;
+    let mut prompt = cargo(&["test", "--no-fail-fast"]);
+    prompt.args(WITH_GTK);
+    count.run(progress, "the prompt, on an X server", &mut prompt)?;
     if without_box {
         shout();
     } else {
-        progress.step("compiling for the box", |progress| {
-            progress.run(&mut cargo(&[
-                "build",
-                "--quiet",
-                "--release",
-                "--workspace",
-                "--bins",
-            ]))
-        })?;
-        let real_xen = ["test", "--workspace", "--test", "on_xen"];
-        count.run(progress, "the box: real Xen", &real_xen)?;
+        let programs = programs::gather(progress)?;
+        let mut real_xen = cargo(&["test", "--workspace", "--test", "on_xen"]);
+        real_xen.env(programs::VARIABLE, programs);
+        count.run(progress, "the box: real Xen", &mut real_xen)?;
     }
     let Count {
         passed,
@@ -141,7 +137,7 @@ pub fn bench(progress: &mut Progress, name: Option<&str>) -> anyhow::Result<()> 
     // By name: "all benches" would run every unit test's program too, for nothing.
     let mut command = cargo(&["bench", "--workspace", "--bench"]);
     command.arg(name.map_or_else(|| "*".to_owned(), |name| format!("*{name}*")));
-    command.env("BULKHEAD_PROGRAMS", programs);
+    command.env(programs::VARIABLE, programs);
     progress.step("benches", |progress| progress.run(&mut command))
 }
 

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use crate::checkout;
 use crate::packages;
-use crate::progress::{Progress, cargo};
+use crate::programs;
+use crate::progress::Progress;
 use crate::space;
 
 /// What QEMU needs to show a window.
@@ -20,10 +21,9 @@ pub fn run(progress: &mut Progress, headless: bool) -> anyhow::Result<()> {
     let window = if headless { &[][..] } else { WINDOW };
     space::check(&checkout())?;
     packages::install(progress, &[packages::TRY, window])?;
-    progress.step("compiling", |progress| {
-        progress.run(&mut cargo(&["build", "--release", "--workspace", "--bins"]))
-    })?;
-    let mut command = Command::new(checkout().join("target/release/box-try"));
+    let programs = programs::gather(progress)?;
+    // It takes the programs for the images from where it lies.
+    let mut command = Command::new(programs.join("box-try"));
     if headless {
         command.arg("--headless");
     }

@@ -23,7 +23,7 @@ mod story;
 mod typing;
 mod vchan;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -77,9 +77,10 @@ fn main() -> ExitCode {
 fn play(report: &mut Report, chosen: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     // This one lies in `TARGET/PROFILE/deps`. The programs under test are always the small and
-    // quick ones of the release profile.
+    // quick ones: those of the release profile, or those that `cargo xtask test` has gathered.
     let target = own.ancestors().nth(3).unwrap_or(Path::new("."));
-    let programs = &target.join("release");
+    let gathered = std::env::var_os("BULKHEAD_PROGRAMS").map(PathBuf::from);
+    let programs = &gathered.unwrap_or_else(|| target.join("release"));
     let mut machine = machine::boot(report, programs)?;
     if chosen("images") {
         images::play(report, programs);
