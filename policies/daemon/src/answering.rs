@@ -78,7 +78,7 @@ impl State {
             true => self.allowed += 1,
             false => self.denied += 1,
         }
-        let answer = decision.answer(call.filter(|_| !private));
+        let answer = decision.answer(question, call.filter(|_| !private));
         (decision, answer)
     }
 

@@ -138,10 +138,11 @@ impl Decision {
         self.outcome.is_ok()
     }
 
-    /// The bytes to answer with. `number` is the record's, with which the end of the call is to be told.
-    pub fn answer(&self, number: Option<u64>) -> Vec<u8> {
+    /// The bytes to answer with. `number` is the record's, with which the end of the call is to
+    /// be told.
+    pub fn answer(&self, question: &Question, number: Option<u64>) -> Vec<u8> {
         match &self.outcome {
-            Ok(grant) => wire::allow(grant, self.spoken_for.as_ref(), number),
+            Ok(grant) => wire::allow(grant, question, self.spoken_for.as_ref(), number),
             Err(refusal) => wire::deny(&refusal.reason, refusal.rule.as_deref(), refusal.quota),
         }
     }
@@ -260,7 +261,7 @@ pub(crate) fn decide_agreed(
 
 fn allowed(grant: Grant, call: &Call, question: &Question) -> Decision {
     let spoken_for = Some(call.source.clone()).filter(|_| !question.requested_source.is_empty());
-    let answer = wire::allow(&grant, spoken_for.as_ref(), None);
+    let answer = wire::allow(&grant, question, spoken_for.as_ref(), None);
     match answer.len() {
         // Only what is said to a relay can be that long.
         ANSWER_MAX.. => Decision::refused("the call is too long for a remote domain"),

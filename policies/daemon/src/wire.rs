@@ -7,7 +7,7 @@
 //! an allowed call has its `record=`, the number with which its end is told ([`crate::report`]).
 //! Readers that do not know them skip them.
 
-use bulkhead_policy::{DomainRef, Grant};
+use bulkhead_policy::{DomainRef, Grant, Target};
 use bulkhead_types::SERVICE_DESCRIPTOR_MAX;
 use thiserror::Error;
 
@@ -134,8 +134,13 @@ impl Question {
 /// behalf the caller asked.
 ///
 /// A call to another machine goes to its relay, as a call of the service that carries it
-/// (specification of qrexec, 2.7).
-pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>, record: Option<u64>) -> Vec<u8> {
+/// (specification of qrexec, 2.7). A service in dom0 learns its target as the caller spelled it.
+pub fn allow(
+    grant: &Grant,
+    question: &Question,
+    spoken_for: Option<&DomainRef>,
+    record: Option<u64>,
+) -> Vec<u8> {
     let user = grant.user().unwrap_or("DEFAULT");
     let autostart = if grant.autostart() { "True" } else { "False" };
     let (target, uuid) = match grant.relay() {
@@ -153,7 +158,10 @@ pub fn allow(grant: &Grant, spoken_for: Option<&DomainRef>, record: Option<u64>)
     if let Some(uuid) = uuid {
         text.push_str(&format!("target_uuid={uuid}\n"));
     }
-    let requested = grant.requested();
+    let requested = match grant.requested() {
+        Target::AdminVm => question.intended_target.clone(),
+        other => other.to_string(),
+    };
     text.push_str(&format!(
         "autostart={autostart}\nrequested_target={requested}\n"
     ));

@@ -65,7 +65,9 @@
 //!   reference raises an exception;
 //! - `ask` for a caller that does not exist is denied; the reference raises an exception;
 //! - a remote domain is named to its relay by its name, also when the call named it by UUID
-//!   or the rule redirected it. A relay that calls a domain behind itself is a loop.
+//!   or the rule redirected it. A relay that calls a domain behind itself is a loop, and one
+//!   that the call names by UUID may speak for the domains behind it as well;
+//! - where a call goes is told by name, also when the call or the rule named it by UUID.
 //!
 //! Reading:
 //!
@@ -77,7 +79,9 @@
 //!   hold denials. The reference passes over it;
 //! - `!compat-4.0` without a directory of older files is a warning; in the reference every call
 //!   fails. The denials that it adds after a file carry the place of the directive;
-//! - the directory of run-time replacements may be missing; the reference denies every call.
+//! - the directory of run-time replacements may be missing; the reference denies every call;
+//! - in a file of the older form, a line of nothing but commas is blank, and one of commas
+//!   before a `#` a comment; the reference rejects them.
 //!
 //! A name that no domain can bear is accepted, as in the reference, with a warning.
 #![forbid(unsafe_code)]

@@ -158,7 +158,8 @@ fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
 fn broken(rejected: &Rejected) -> Answer {
     let errors = source::errors(rejected);
     let told = rejected.to_string();
-    let first = told.lines().next().unwrap_or_default();
+    let first = told.lines().find(|line| line.contains(": error: "));
+    let first = first.or(told.lines().next()).unwrap_or_default();
     Answer::error(format!("the policy has {errors}: {first}"))
 }
 

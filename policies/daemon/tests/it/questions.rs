@@ -43,7 +43,7 @@ fn an_allowed_call_is_told_its_terms() {
     result=allow
     target=dom0
     autostart=True
-    requested_target=@adminvm
+    requested_target=dom0
     rule=ROOT/etc/bulkhead/policy.d/30-user.policy:5
     record=3
     ");

@@ -57,9 +57,11 @@ impl Parser<'_> {
     pub(super) fn directive_of_service(&mut self, words: &[Word<'_>], form: &Form) {
         let span = words[0].span.to(words[words.len() - 1].span);
         let first = words[0];
-        if let Some(path) = first.text.strip_prefix("@include:") {
-            match words.len() {
-                1 if !path.is_empty() => self.include(first.from("@include:".len()), span, form),
+        if self.out.sources.text(first.span).starts_with("$include:") {
+            let path = first.from("$include:".len());
+            match words {
+                [_] if !path.text.is_empty() => self.include(path, span, form),
+                [_, path] if first.text == "@include:" => self.include(*path, span, form),
                 _ => self.report(Diagnostic::error(span, "expected `$include:PATH`")),
             }
         } else if first.text == "!include" {

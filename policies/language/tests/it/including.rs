@@ -68,7 +68,7 @@ fn a_file_of_the_older_form_takes_its_service_from_the_directive() {
         &[
             (
                 "/p/old",
-                "# comment\n$anyvm $dispvm allow,user=root\nwork $default ask,default_target=vault notify=no\n$include:other\n!include other",
+                "# comment\n$anyvm $dispvm allow,user=root\nwork $default ask,default_target=vault notify=no\n$include:other\n$include: other\n!include other",
             ),
             ("/p/other", "@tag:a $adminvm deny\n"),
         ],
@@ -76,6 +76,7 @@ fn a_file_of_the_older_form_takes_its_service_from_the_directive() {
     insta::assert_snapshot!(found, @r"
     /p/old:2: my.Service +arg @anyvm @dispvm allow user=root
     /p/old:3: my.Service +arg work @default ask default_target=vault
+    /p/other:1: my.Service +arg @tag:a @adminvm deny
     /p/other:1: my.Service +arg @tag:a @adminvm deny
     /p/other:1: my.Service +arg @tag:a @adminvm deny
     ");
@@ -169,7 +170,10 @@ fn directives_say_what_is_wrong_with_them() {
 fn an_older_file_knows_only_one_directive() {
     let found = errors(
         "!include-service s * old\n",
-        &[("/p/old", "!include-dir x\n$include:\nwork allow\n")],
+        &[(
+            "/p/old",
+            "!include-dir x\n$include:\n@include:other\nwork allow\n",
+        )],
     );
     insta::assert_snapshot!(found, @r"
     /p/old:1:1: error: `!include-dir` cannot stand in a file of `!include-service`
@@ -181,7 +185,12 @@ fn an_older_file_knows_only_one_directive() {
       | $include:
       | ^^^^^^^^^ 
       note: included from /p/30.policy:1
-    /p/old:3:1: error: expected an action, found the end of the line
+    /p/old:3:1: error: `@include:other` cannot stand in a file of `!include-service`
+      | @include:other
+      | ^^^^^^^^^^^^^^ 
+      note: included from /p/30.policy:1
+      help: only `!include` can
+    /p/old:4:1: error: expected an action, found the end of the line
       | work allow
       | ^^^^^^^^^^ 2 of 3 fields
       note: a rule in a file of `!include-service` is `SOURCE TARGET ACTION [KEY=VALUE …]`
