@@ -172,7 +172,7 @@ pub fn question(data: &[u8]) {
     };
     FIXED.with(|fixed| {
         let decision = policyd::decide(Some(fixed), &question);
-        let bytes = decision.answer(Some(u64::MAX));
+        let bytes = decision.answer(&question, Some(u64::MAX));
         assert!(bytes.len() <= ANSWER_MAX);
         let allowed = matches!(Answer::decode(&bytes).unwrap(), Answer::Allow(_));
         assert_eq!(allowed, decision.is_allowed());
