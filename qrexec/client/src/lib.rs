@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
-use bulkhead_vchan::{Endpoints, RingSizes, State, Vchan};
+use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
 
@@ -75,7 +75,7 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
 /// Waits for the other side on an announced vchan and greets it. `helper`, if there is one, is the
 /// connection to whoever arranged the call: when it ends, the other side is not likely to come.
 pub fn meet(
-    mut vchan: Vchan,
+    vchan: Vchan,
     helper: Option<BorrowedFd<'_>>,
     patience: Option<Duration>,
 ) -> Result<Channel, ChannelError> {
@@ -83,9 +83,14 @@ pub fn meet(
     let mut deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
     let mut helper = helper.map(|fd| (fd, Interest::Readable));
     let mut alone = false;
-    // A greeting that was there earlier would let the other side be done with the whole call, and
-    // its port be used anew, while this one still takes its announcement back.
-    while vchan.state() == State::Waiting {
+    // A greeting that is there lets the other side begin at once. But it might be done with the whole
+    // call then, and the port be used anew, while this side still takes its announcement back.
+    let early = vchan.withdraws_first();
+    let mut channel = Channel::greet(vchan);
+    if early {
+        channel.flush()?;
+    }
+    while channel.waiting() {
         if deadline <= Instant::now() {
             return Err(if alone {
                 ChannelError::Closed
@@ -93,18 +98,18 @@ pub fn meet(
                 ChannelError::TimedOut
             });
         }
-        let channel = (vchan.fd(), Interest::Readable);
+        let peer = (channel.fd(), Interest::Readable);
         let [came, ended] =
-            wait([Some(channel), helper], Some(deadline)).map_err(ChannelError::Wait)?;
+            wait([Some(peer), helper], Some(deadline)).map_err(ChannelError::Wait)?;
         if came.readable {
-            vchan.acknowledge().map_err(ChannelError::Wait)?;
+            channel.acknowledge()?;
         }
         if ended.any() {
             (helper, alone) = (None, true);
             deadline = deadline.min(Instant::now() + ALONE);
         }
     }
-    Channel::open(vchan, deadline)
+    channel.agree(deadline)
 }
 
 /// Makes the call and says what it came to; the code that this process should end with.

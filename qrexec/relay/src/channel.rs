@@ -68,6 +68,12 @@ pub struct Channel {
 impl Channel {
     /// Greets the peer and waits for its greeting, at most until `deadline`.
     pub fn open(vchan: Vchan, deadline: Instant) -> Result<Self, ChannelError> {
+        Self::greet(vchan).agree(deadline)
+    }
+
+    /// Puts the greeting into the line. Where the channel is only announced, [`Self::flush`] lets the
+    /// peer find it when it comes, so that it need not wait for it.
+    pub fn greet(vchan: Vchan) -> Self {
         let mut channel = Self {
             vchan,
             decoder: Decoder::new(),
@@ -80,17 +86,22 @@ impl Channel {
             went: 0,
         };
         channel.queue(&hello(Version::OWN));
+        channel
+    }
+
+    /// Waits for the peer's greeting, at most until `deadline`.
+    pub fn agree(mut self, deadline: Instant) -> Result<Self, ChannelError> {
         loop {
-            channel.flush()?;
-            let agreed = channel.next(|piece| matches!(piece, Piece::Agreed(_)))?;
+            self.flush()?;
+            let agreed = self.next(|piece| matches!(piece, Piece::Agreed(_)))?;
             if agreed.is_some() {
-                return Ok(channel);
+                return Ok(self);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ChannelError::TimedOut);
             }
-            channel.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
+            self.vchan.wait(Some(left)).map_err(ChannelError::Wait)?;
         }
     }
 
@@ -107,6 +118,11 @@ impl Channel {
     /// Takes note of what `poll` has seen, before looking again.
     pub fn acknowledge(&mut self) -> Result<(), ChannelError> {
         self.vchan.acknowledge().map_err(ChannelError::Wait)
+    }
+
+    /// Whether the peer has not come yet to the channel that we announced.
+    pub fn waiting(&mut self) -> bool {
+        self.vchan.state() == State::Waiting
     }
 
     /// Whether the peer has closed the channel or died; what it sent may still be read.

@@ -90,6 +90,10 @@ impl RingChannel {
         }
     }
 
+    pub fn withdraws_first(&self) -> bool {
+        matches!(self.link, Link::Local(_))
+    }
+
     /// Waits for a wake-up in one go and takes it in. False at once where that cannot be done.
     pub fn wait_for_ever(&mut self) -> io::Result<bool> {
         let Link::Xen(link) = &mut self.link else {

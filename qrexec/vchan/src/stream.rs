@@ -87,6 +87,16 @@ impl Vchan {
         either!(self.state())
     }
 
+    /// Whether a server has taken its announcement back by the time that its client comes. If not, it
+    /// does so in [`Self::acknowledge`], and before that a client must not get so far that the same
+    /// channel might be announced anew.
+    pub fn withdraws_first(&self) -> bool {
+        match &self.channel {
+            Channel::Ring(channel) => channel.withdraws_first(),
+            Channel::Socket(_) => false,
+        }
+    }
+
     /// Reads what is there, up to the buffer's length; 0 means nothing now.
     ///
     /// When it returns less than asked, the peer's next bytes make [`Self::fd`] readable.

@@ -4,13 +4,15 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, send, sendmsg,
 };
 
-use super::MeetingPoint;
+use super::bell;
+use super::{Meeting, MeetingPoint};
 use crate::OpenError;
 use crate::patience::Patience;
 
@@ -28,30 +30,107 @@ pub(crate) struct LocalLink {
 
 #[derive(Debug)]
 enum Line {
-    /// Nobody came yet; the memory waits to be handed over.
-    Waiting(MeetingPoint, OwnedFd),
+    /// Nobody came yet.
+    Waiting(MeetingPoint, Offer),
     /// Connected.
     Open(UnixStream),
     /// The peer is gone.
     Dead,
 }
 
+/// A channel that waits for its client.
+///
+/// Whatever name it has goes before its memory does. A client that has the memory may be done with
+/// the channel in no time, and then the name may be that of another one.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub folder: PathBuf,
+    pub meeting: Meeting,
+    pub memory: OwnedFd,
+}
+
+impl Offer {
+    /// Hands the memory to a client that waits, or lets the next one find it.
+    fn make(self) -> Result<Line, OpenError> {
+        let Self {
+            folder, meeting, ..
+        } = &self;
+        loop {
+            if let Some(client) = bell::come(folder, &meeting.bell()) {
+                MeetingPoint::clear(folder, *meeting);
+                if self.hand_over(&client).unwrap_or(false) {
+                    return Ok(Line::Open(client));
+                }
+            }
+            let point = MeetingPoint::open(folder, *meeting)?;
+            // A client that looked before there was a name waits at its bell, and is met there.
+            let Some(client) = bell::come(folder, &meeting.bell()) else {
+                return Ok(Line::Waiting(point, self));
+            };
+            let _nameless = point.take_back();
+            if self.hand_over(&client).unwrap_or(false) {
+                return Ok(Line::Open(client));
+            }
+        }
+    }
+
+    /// Hands the memory to a client; false when it has left.
+    fn hand_over(&self, client: &UnixStream) -> io::Result<bool> {
+        let descriptors = [self.memory.as_raw_fd()];
+        let handed = sendmsg::<()>(
+            client.as_raw_fd(),
+            &[IoSlice::new(HAND_OVER)],
+            &[ControlMessage::ScmRights(&descriptors)],
+            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
+        match handed {
+            Ok(_) => Ok(true),
+            Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Line {
+    /// What tells of a change.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Waiting(point, _) => Some(point.listener().as_fd()),
+            Self::Open(socket) => Some(socket.as_fd()),
+            Self::Dead => None,
+        }
+    }
+}
+
 impl LocalLink {
-    /// A server's link, before the client comes.
-    pub fn waiting(meeting: MeetingPoint, memory: OwnedFd) -> Result<Self, OpenError> {
-        let watched = watch(meeting.listener())?;
-        Ok(Self {
-            watched,
-            line: Line::Waiting(meeting, memory),
-        })
+    /// A server's link, whose client may be there already.
+    pub fn offer(offer: Offer) -> Result<Self, OpenError> {
+        Self::over(offer.make()?)
     }
 
     /// The link of one whose peer is there.
     pub fn open(socket: UnixStream) -> Result<Self, OpenError> {
-        let watched = watch(&socket)?;
-        Ok(Self {
-            watched,
-            line: Line::Open(socket),
+        Self::over(Line::Open(socket))
+    }
+
+    fn over(line: Line) -> Result<Self, OpenError> {
+        let watched = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
+        let mut link = Self {
+            watched: watched.map_err(OpenError::system("watch a channel"))?,
+            line: Line::Dead,
+        };
+        let watch = link.become_line(line);
+        watch.map_err(OpenError::system("watch a channel"))?;
+        Ok(link)
+    }
+
+    fn become_line(&mut self, line: Line) -> nix::Result<()> {
+        self.line = line;
+        let watched = self.line.watched();
+        watched.map_or(Ok(()), |fd| {
+            self.watched
+                .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))
         })
     }
 
@@ -79,13 +158,11 @@ impl LocalLink {
     /// Takes in the client that came, the wake-ups that piled up, or the peer's death.
     pub fn acknowledge(&mut self) -> io::Result<()> {
         match &self.line {
-            Line::Waiting(meeting, memory) => {
-                let Some(socket) = take_in(meeting, memory)? else {
-                    return Ok(());
-                };
-                self.watched.delete(meeting.listener())?;
-                self.watched.add(&socket, input())?;
-                self.line = Line::Open(socket);
+            Line::Waiting(point, _) => {
+                if let Some(client) = point.accept()? {
+                    self.watched.delete(point.listener())?;
+                    self.take_in(client)?;
+                }
             }
             Line::Open(socket) => {
                 let mut wakes = [0; 256];
@@ -102,46 +179,20 @@ impl LocalLink {
         }
         Ok(())
     }
-}
 
-fn input() -> EpollEvent {
-    EpollEvent::new(EpollFlags::EPOLLIN, 0)
-}
-
-fn watch(socket: impl AsFd) -> Result<Epoll, OpenError> {
-    let watched = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
-        .map_err(OpenError::system("watch a channel"))?;
-    watched
-        .add(socket, input())
-        .map_err(OpenError::system("watch a channel"))?;
-    Ok(watched)
-}
-
-/// Accepts the first client that is still there and hands it the memory.
-fn take_in(meeting: &MeetingPoint, memory: &OwnedFd) -> io::Result<Option<UnixStream>> {
-    while let Some(socket) = meeting.accept()? {
-        // One that lost patience before we looked has left; the next one may be still there.
-        if hand_over(&socket, memory)? {
-            return Ok(Some(socket));
-        }
-    }
-    Ok(None)
-}
-
-/// Hands the memory to a client; false when it has left.
-pub(super) fn hand_over(socket: &UnixStream, memory: &OwnedFd) -> io::Result<bool> {
-    let descriptors = [memory.as_raw_fd()];
-    let handed = sendmsg::<()>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(HAND_OVER)],
-        &[ControlMessage::ScmRights(&descriptors)],
-        MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
-        None,
-    );
-    match handed {
-        Ok(_) => Ok(true),
-        Err(nix::Error::EPIPE | nix::Error::ECONNRESET) => Ok(false),
-        Err(error) => Err(error.into()),
+    /// Takes the name back and hands the memory over. A client that lost patience before we looked has
+    /// left; then the next one may have the memory.
+    fn take_in(&mut self, client: UnixStream) -> io::Result<()> {
+        let Line::Waiting(point, offer) = std::mem::replace(&mut self.line, Line::Dead) else {
+            return Ok(());
+        };
+        let _nameless = point.take_back();
+        let line = if offer.hand_over(&client)? {
+            Line::Open(client)
+        } else {
+            offer.make().map_err(io::Error::other)?
+        };
+        Ok(self.become_line(line)?)
     }
 }
 

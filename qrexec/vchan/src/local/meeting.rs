@@ -72,6 +72,12 @@ impl Meeting {
 #[derive(Debug)]
 pub(crate) struct MeetingPoint {
     listener: UnixListener,
+    name: Name,
+}
+
+/// The name of a listening socket. It goes when this is dropped.
+#[derive(Debug)]
+struct Name {
     path: PathBuf,
     /// Device and inode under that name, to remove only what is ours.
     identity: (u64, u64),
@@ -108,8 +114,7 @@ impl MeetingPoint {
         match named {
             Ok(identity) => Ok(Self {
                 listener,
-                path,
-                identity,
+                name: Name { path, identity },
             }),
             Err(source) => {
                 let _ = fs::remove_file(folder.join(&unnamed));
@@ -121,6 +126,12 @@ impl MeetingPoint {
     /// The listening socket, to poll.
     pub fn listener(&self) -> &UnixListener {
         &self.listener
+    }
+
+    /// Takes the name back. Until the socket is closed, whoever came waits.
+    pub fn take_back(self) -> UnixListener {
+        drop(self.name);
+        self.listener
     }
 
     /// The next client, if one waits.
@@ -137,7 +148,7 @@ impl MeetingPoint {
     }
 }
 
-impl Drop for MeetingPoint {
+impl Drop for Name {
     fn drop(&mut self) {
         let ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.identity;
         if fs::metadata(&self.path).is_ok_and(ours) {

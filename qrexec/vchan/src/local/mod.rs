@@ -14,7 +14,6 @@ mod link;
 mod meeting;
 mod pages;
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -24,6 +23,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
 pub(crate) use self::link::LocalLink;
+use self::link::Offer;
 pub(crate) use self::meeting::{Meeting, MeetingPoint, arrive, ring};
 pub use self::pages::remove_leftovers;
 pub(crate) use self::pages::{OwnPages, PeerPages};
@@ -69,24 +69,12 @@ pub(crate) fn serve(
     ring.publish_orders();
     let sizes = ring.sizes();
     let end = End::serve(ring, sizes);
-    let meeting = meeting(server, client, port);
-    let come = || bell::come(folder, &meeting.bell()).filter(|to| hand_over(to, &memory));
-    if let Some(socket) = come() {
-        MeetingPoint::clear(folder, meeting);
-        return Ok((end, LocalLink::open(socket)?));
-    }
-    let point = MeetingPoint::open(folder, meeting)?;
-    // A client that looked before there was a name waits at its bell, and is met there.
-    let link = match come() {
-        Some(socket) => LocalLink::open(socket)?,
-        None => LocalLink::waiting(point, memory)?,
-    };
+    let link = LocalLink::offer(Offer {
+        folder: folder.to_owned(),
+        meeting: meeting(server, client, port),
+        memory,
+    })?;
     Ok((end, link))
-}
-
-/// Hands the memory to a client that waits; false if it does not any more.
-fn hand_over(client: &UnixStream, memory: &OwnedFd) -> bool {
-    link::hand_over(client, memory).unwrap_or(false)
 }
 
 /// Meets the server and maps what it hands over.

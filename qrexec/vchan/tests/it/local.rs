@@ -2,6 +2,7 @@
 //! Meeting and parting over the local transport.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -42,6 +43,46 @@ fn the_meeting_point_goes_when_the_client_came() {
     let both = pair.connected(4096);
     assert!(names(&pair).is_empty());
     drop(both);
+}
+
+#[test]
+fn a_channel_can_be_announced_anew_as_soon_as_its_client_has_the_memory() {
+    // The client may be done with the whole channel by then, and the name be another server's.
+    let pair = Pair::local();
+    for _ in 0..100 {
+        let mut server = pair.serve(RingSizes::both(4096));
+        let name = pair.folder.path().join("ring.7.0.513.sock");
+        let mut client = UnixStream::connect(&name).unwrap();
+        thread::scope(|scope| {
+            let served = scope.spawn(|| server.acknowledge().unwrap());
+            client.read_exact(&mut [0]).unwrap();
+            drop(UnixListener::bind(&name).expect("the earlier name has gone"));
+            served.join().unwrap();
+        });
+        assert_eq!(
+            names(&pair),
+            ["ring.7.0.513.sock"],
+            "the new name was taken away"
+        );
+        fs::remove_file(&name).unwrap();
+    }
+}
+
+#[test]
+fn a_server_whose_client_left_waits_for_the_next_one() {
+    let pair = Pair::local();
+    let mut server = pair.serve(RingSizes::both(4096));
+    assert!(server.withdraws_first());
+    let name = pair.folder.path().join("ring.7.0.513.sock");
+    drop(UnixStream::connect(&name).unwrap());
+    server.acknowledge().unwrap();
+    assert_eq!(names(&pair), ["ring.7.0.513.sock"]);
+    thread::scope(|scope| {
+        let client = scope.spawn(|| pair.connect());
+        wait_for(&mut server, State::Connected);
+        client.join().unwrap();
+    });
+    assert!(names(&pair).is_empty());
 }
 
 #[test]
