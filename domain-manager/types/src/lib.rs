@@ -12,12 +12,14 @@
 #![forbid(unsafe_code)]
 
 mod domain;
+mod domain_ref;
 mod label;
 mod layout;
 mod service;
 mod volume;
 
 pub use domain::{DomId, DomainName, DomainUuid, InvalidDomId, InvalidDomainName, InvalidUuid};
+pub use domain_ref::{DomainRef, InvalidDomain};
 pub use label::{Color, InvalidColor, InvalidLabel, Label};
 pub use layout::Layout;
 pub use service::{

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{
-    Diagnostic, Expectations, FileKind, Includes, Policy, PolicyFile, Rejected, SourceMap, System,
-    Unreadable,
+    Diagnostic, FileKind, Includes, Policy, PolicyFile, Rejected, SourceMap, System, Unreadable,
 };
+use policy_analysis::Expectations;
 use policy_generations::{Files, StoreError, read_files};
 use policyd::Disk;
 

@@ -6,18 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-use bulkhead_policy::{Domain, Policy, System};
+use bulkhead_policy::Policy;
 use policy_analysis::Difference;
+use policy_samples::large::{self, DOMAINS, RandomRule};
 
 const RULES: usize = 5_000;
-const DOMAINS: usize = 500;
 const SERVICES: usize = 200;
 const ROUNDS: usize = 5;
 
 fn main() {
     println!("{RULES} rules, {DOMAINS} domains, {SERVICES} services, best of {ROUNDS} rounds");
     println!("                            seconds   decisions      changed   in changes");
-    let system = system();
+    let system = large::system();
     let base = rules(1);
     let edited = base.iter().enumerate().map(|(at, rule)| match at % 100 {
         0 => format!("{rule} notify=no").replace("allow notify=no", "deny"),
@@ -62,59 +62,7 @@ fn policy(rules: &[String]) -> Option<Policy> {
     Policy::from_texts([("bench", text.as_str())]).ok()
 }
 
-/// Numbers that look random and are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) as usize % limit
-    }
-}
-
 fn rules(seed: u64) -> Vec<String> {
-    let mut numbers = Numbers(seed);
-    let one = |_| {
-        let service = numbers.below(SERVICES);
-        let source = match numbers.below(10) {
-            0 => "@anyvm".to_owned(),
-            1..4 => format!("@tag:tag{}", numbers.below(20)),
-            _ => format!("vm{}", numbers.below(DOMAINS)),
-        };
-        let target = match numbers.below(10) {
-            0 => "@dispvm".to_owned(),
-            1 => "@anyvm".to_owned(),
-            2..4 => format!("@tag:team{}", numbers.below(7)),
-            _ => format!("vm{}", numbers.below(DOMAINS)),
-        };
-        let argument = if numbers.below(5) == 0 { "+arg" } else { "*" };
-        let action = ["allow", "deny", "ask"][numbers.below(3)];
-        format!("svc.Number{service} {argument} {source} {target} {action}")
-    };
-    (0..RULES).map(one).collect()
-}
-
-fn system() -> System {
-    let base = "vm0".parse().ok();
-    let domain = |n: usize| {
-        Some(Domain {
-            name: format!("vm{n}").parse().ok()?,
-            class: "AppVM".to_owned(),
-            uuid: format!("{n:08x}-1111-4111-8111-111111111111").parse().ok(),
-            tags: vec![format!("tag{}", n % 20), format!("team{}", n % 7)],
-            template_for_dispvms: n.is_multiple_of(10),
-            default_dispvm: base.clone(),
-            power_state: "Running".to_owned(),
-            label: "red".to_owned(),
-            icon: String::new(),
-            guivm: None,
-            internal: false,
-            relayvm: None,
-            transport_rpc: None,
-        })
-    };
-    System::new((0..DOMAINS).filter_map(domain))
+    let rules = large::rules(seed, RULES, SERVICES, &["allow", "deny", "ask"]);
+    rules.iter().map(RandomRule::line).collect()
 }

@@ -11,6 +11,7 @@ use bulkhead_policy::{
 };
 use serde::Serialize;
 
+use crate::matching::{means_argument, means_caller, means_service, means_target};
 use crate::suggestion::{self, Suggestion};
 
 /// At most this many near misses are told.
@@ -157,11 +158,11 @@ impl<'a> Explainer<'a> {
             let fields = [
                 (
                     Field::Target,
-                    target.matches(&rule.target, caller, self.system),
+                    means_target(&rule.target, target, caller, self.system),
                 ),
-                (Field::Source, caller.matches(&rule.source)),
-                (Field::Argument, rule.is_argument(&argument)),
-                (Field::Service, rule.is_service(&call.service)),
+                (Field::Source, means_caller(&rule.source, caller)),
+                (Field::Argument, means_argument(rule, &argument)),
+                (Field::Service, means_service(rule, &call.service)),
             ];
             let failed = fields.iter().filter(|(_, matched)| !matched);
             let failed: Vec<Field> = failed.map(|(field, _)| *field).collect();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a policy amounts to, for the people who keep it: why a call is refused and what would
 //! allow it ([`Explainer`]), which decisions a change changes, who can reach what, and what
-//! looks wrong.
+//! looks wrong; and whether a policy meets what its tests expect ([`Expectations`]).
 //!
 //! None of this decides a call; that is the language crate's, whose verdicts are what is told
 //! here. As there, nothing is read or written: the programs bring policies and systems, and
@@ -14,10 +14,12 @@
 mod bits;
 mod decided;
 mod difference;
+mod expectation;
 mod explain;
 mod format;
 mod graph;
 mod lint;
+mod matching;
 mod plane;
 mod reach;
 mod relation;
@@ -28,6 +30,7 @@ mod who;
 
 pub use decided::{Decided, listed};
 pub use difference::{Change, Difference, by_rules};
+pub use expectation::Expectations;
 pub use explain::{Explainer, Explanation, Field, NearMiss};
 pub use format::format_policy;
 pub use graph::{Edge, Graph, Node};

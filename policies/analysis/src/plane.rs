@@ -11,6 +11,7 @@ use bulkhead_policy::{
 use bulkhead_types::DomainName;
 
 use crate::bits::Bits;
+use crate::matching::{means_caller, means_target};
 
 /// Columns with a fixed place.
 pub(crate) const DEFAULT: usize = 0;
@@ -179,7 +180,8 @@ impl<'a> Plane<'a> {
         }
         for (at, row) in self.rows.iter().enumerate() {
             let reference = DomainRef::Name(row.name.clone());
-            set.set(at, Caller::new(&reference, self.system).matches(pattern));
+            let caller = Caller::new(&reference, self.system);
+            set.set(at, means_caller(pattern, &caller));
         }
         set
     }
@@ -201,7 +203,7 @@ impl<'a> Plane<'a> {
                     ..Caller::new(&nobody, self.system)
                 };
                 for (at, column) in self.columns.iter().enumerate() {
-                    set.set(at, column.matches(pattern, &nobody, self.system));
+                    set.set(at, means_target(pattern, column, &nobody, self.system));
                 }
             }
         }

@@ -13,6 +13,8 @@ use bulkhead_policy::{
     Target, Verdict,
 };
 
+use crate::matching::{means_argument, means_caller};
+
 /// A rule that would allow a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suggestion {
@@ -117,7 +119,7 @@ fn asks_for_want<'r>(
     let argument = call.service.policy_argument();
     // Whether it starts what is off, of each rule that asks with the list.
     let asks: Vec<bool> = about
-        .filter(|rule| rule.is_argument(&argument) && caller.matches(&rule.source))
+        .filter(|rule| means_argument(rule, &argument) && means_caller(&rule.source, &caller))
         .filter_map(|rule| match &rule.action {
             Action::Ask { options, .. } if options.target.is_none() => Some(options.autostart),
             _ => None,

@@ -125,6 +125,7 @@ impl State {
             quota,
             since: now.boot,
             reporter: None,
+            reported: false,
         };
         self.calls.begin(number, call);
         let kept = self.rest_on(decision.grant(), number);

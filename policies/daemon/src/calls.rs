@@ -13,6 +13,9 @@ use std::time::Duration;
 /// a target takes at most.
 pub(crate) const SILENCE: Duration = Duration::from_secs(90);
 
+/// So many calls that are over wait for the report of their end.
+const SILENT_MAX: usize = 10_000;
+
 /// A call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -24,16 +27,30 @@ pub(crate) struct Call {
     pub since: Duration,
     /// Who reports on it.
     pub reporter: Option<u64>,
+    /// Whether it was told how it ended.
+    pub reported: bool,
 }
 
 /// All calls, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
+    /// The last number that was given before this daemon began.
+    before: u64,
     under_way: BTreeMap<u64, Call>,
+    /// The sources of calls that are over and of whose end nothing was told yet.
+    silent: BTreeMap<u64, String>,
     counts: HashMap<(Arc<str>, String), usize>,
 }
 
 impl Calls {
+    /// No calls; numbers up to `before` were given by a daemon before this one.
+    pub fn after(before: u64) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.under_way.len()
     }
@@ -52,12 +69,13 @@ impl Calls {
         self.under_way.insert(number, call);
     }
 
-    /// A reporter says that one of its source's calls runs. One that is not known was allowed
+    /// A reporter says that one of its source's calls runs. One that is not known has to be of
     /// before this daemon began.
     pub fn opened(&mut self, number: u64, reporter: u64, source: &str, now: Duration) -> bool {
         match self.under_way.get_mut(&number) {
             Some(call) if call.source == source => call.reporter = Some(reporter),
             Some(_) => return false,
+            None if number > self.before => return false,
             None => self.begin(
                 number,
                 Call {
@@ -65,6 +83,7 @@ impl Calls {
                     quota: None,
                     since: now,
                     reporter: Some(reporter),
+                    reported: false,
                 },
             ),
         }
@@ -73,9 +92,37 @@ impl Calls {
 
     /// A call of this source is over.
     pub fn closed(&mut self, number: u64, source: &str) -> Option<Call> {
-        let own = |call: &&Call| call.source == source;
-        self.under_way.get(&number).filter(own)?;
-        self.remove(number)
+        let Some(call) = self.under_way.get(&number) else {
+            // It ended while no daemon listened.
+            if number <= self.before {
+                self.await_report(number, source.to_owned());
+            }
+            return None;
+        };
+        if call.source != source {
+            return None;
+        }
+        let call = self.remove(number)?;
+        if !call.reported {
+            self.await_report(number, call.source.clone());
+        }
+        Some(call)
+    }
+
+    /// Whether a report of how a call ended counts: it is the first about a call of its source.
+    pub fn reported(&mut self, number: u64, source: &str) -> bool {
+        if let Some(call) = self.under_way.get_mut(&number) {
+            return call.source == source && !std::mem::replace(&mut call.reported, true);
+        }
+        let own = self.silent.get(&number).is_some_and(|own| own == source);
+        own && self.silent.remove(&number).is_some()
+    }
+
+    fn await_report(&mut self, number: u64, source: String) {
+        self.silent.insert(number, source);
+        while self.silent.len() > SILENT_MAX {
+            self.silent.pop_first();
+        }
     }
 
     /// Who reports on a call.
@@ -90,7 +137,11 @@ impl Calls {
 
     /// Forgets the permissions that came to no call.
     pub fn forget_silent(&mut self, now: Duration) -> Vec<(u64, Call)> {
-        self.take(|call| call.reporter.is_none() && call.since + SILENCE < now)
+        let forgotten = self.take(|call| call.reporter.is_none() && call.since + SILENCE < now);
+        for (number, call) in forgotten.iter().filter(|(_, call)| !call.reported) {
+            self.await_report(*number, call.source.clone());
+        }
+        forgotten
     }
 
     fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(u64, Call)> {
@@ -127,6 +178,7 @@ mod tests {
             quota: Some("q".into()),
             since: Duration::from_secs(at),
             reporter: None,
+            reported: false,
         }
     }
 
@@ -153,5 +205,41 @@ mod tests {
         assert!(calls.closed(1, "vault").is_none());
         assert_eq!(calls.orphans(7).len(), 0);
         assert_eq!(calls.len(), 1);
+    }
+
+    #[test]
+    fn one_report_counts_and_only_of_a_call_of_its_source() {
+        let mut calls = Calls::after(4);
+        calls.begin(5, call("work", 0));
+        assert!(!calls.reported(5, "vault"));
+        assert!(calls.reported(5, "work"));
+        assert!(!calls.reported(5, "work"), "it was told already");
+        calls.closed(5, "work");
+        assert!(!calls.reported(5, "work"));
+        // The report may come after the word that the call is over.
+        calls.begin(6, call("work", 0));
+        calls.closed(6, "work");
+        assert!(!calls.reported(6, "vault"));
+        assert!(calls.reported(6, "work"));
+        // A number is not taken up again; one of before this daemon is.
+        assert!(!calls.opened(6, 7, "vault", Duration::ZERO));
+        assert!(!calls.reported(6, "vault"));
+        assert!(!calls.reported(9, "work"), "it was never given");
+        assert!(calls.opened(4, 7, "work", Duration::ZERO));
+        assert!(calls.reported(4, "work"));
+        calls.closed(3, "work");
+        assert!(calls.reported(3, "work"));
+    }
+
+    #[test]
+    fn what_waits_for_a_report_is_bounded() {
+        let mut calls = Calls::default();
+        for number in 0..SILENT_MAX as u64 + 10 {
+            calls.begin(number, call("work", 0));
+            calls.closed(number, "work");
+        }
+        assert_eq!(calls.silent.len(), SILENT_MAX);
+        assert!(!calls.reported(0, "work"));
+        assert!(calls.reported(SILENT_MAX as u64, "work"));
     }
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bulkhead_policy::{
-    Call, Compiled, Destination, Domain, DomainRef, Grant, Reason, Requested, System, Target,
-    Verdict,
+    Call, Compiled, Destination, Domain, DomainRef, Grant, Reason, Relay, Requested, System,
+    Target, Verdict,
 };
 use bulkhead_types::Service;
 use policy_ledger::Decision as Record;
@@ -285,7 +285,7 @@ fn read<'a>(
     let mut source = DomainRef::parse(&question.source).map_err(|e| e.to_string())?;
     if !question.requested_source.is_empty() {
         let remote = DomainRef::parse(&question.requested_source).map_err(|e| e.to_string())?;
-        let may = system.may_speak_for(&source, &remote);
+        let may = Relay::may_speak_for(&source, &remote, system);
         may.map_err(|denial| denial.to_string())?;
         source = remote;
     }

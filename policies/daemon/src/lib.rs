@@ -38,7 +38,6 @@ pub mod control;
 mod decide;
 mod flood;
 mod grants;
-mod grants_file;
 mod live;
 mod load;
 mod prepare;

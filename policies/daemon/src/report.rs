@@ -2,8 +2,10 @@
 //! The end of a call, as a qrexec daemon tells it: lines `key=value` and an empty line, without an answer.
 //!
 //! It begins with `record=`, the number of the decision, which an answer to a question had; so reports
-//! and questions share a socket. All times are in microseconds since the request came to the daemon.
+//! and questions share a socket. Nobody reports on the calls of another domain: `source=` names whose
+//! call it was, and what was decided has to say the same. All times are in microseconds since the request came to the daemon.
 
+use bulkhead_types::DomainName;
 use policy_ledger::{Close, Stages};
 use thiserror::Error;
 
@@ -22,12 +24,15 @@ pub enum BadReport {
     /// A value that is no number.
     #[error("the report's `{0}=` is no number")]
     Number(&'static str),
+    /// A source that no domain can have.
+    #[error("the report's `source=` names no domain")]
+    Source,
     /// A key is missing.
     #[error("the report has no `{0}=`")]
     Missing(&'static str),
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "record",
     "policy_us",
     "start_us",
@@ -37,7 +42,17 @@ const KEYS: [&str; 9] = [
     "how",
     "sent",
     "received",
+    "source",
 ];
+
+/// A report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The domain that called.
+    pub source: DomainName,
+    /// What the ledger keeps.
+    pub close: Close,
+}
 
 /// Whether these bytes are meant as a report.
 pub fn is_report(bytes: &[u8]) -> bool {
@@ -49,7 +64,7 @@ pub fn is_report(bytes: &[u8]) -> bool {
 /// # Errors
 ///
 /// Anything but lines with the known keys, each once, in any order after the first.
-pub fn decode(bytes: &[u8]) -> Result<Close, BadReport> {
+pub fn decode(bytes: &[u8]) -> Result<Report, BadReport> {
     let text = std::str::from_utf8(bytes).map_err(|_| BadReport::Malformed)?;
     let (text, _) = text.split_once("\n\n").ok_or(BadReport::Malformed)?;
     let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
@@ -69,7 +84,9 @@ pub fn decode(bytes: &[u8]) -> Result<Close, BadReport> {
     let how = values[6].ok_or(BadReport::Missing("how"))?;
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let end_us = needed(5)?;
-    Ok(Close {
+    let source = values[9].ok_or(BadReport::Missing("source"))?;
+    let source = DomainName::parse(source).map_err(|_| BadReport::Source)?;
+    let close = Close {
         call: needed(0)?,
         duration_ms: end_us / 1000,
         end: how.chars().take(HOW_MAX).map(clean).collect(),
@@ -82,19 +99,20 @@ pub fn decode(bytes: &[u8]) -> Result<Close, BadReport> {
             first_byte_us: number(4)?,
             end_us,
         }),
-    })
+    };
+    Ok(Report { source, close })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: &str =
-        "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=9\nhow=exit code 0\n\n";
+    const GOOD: &str = "record=7\nsource=work\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=9\nhow=exit code 0\n\n";
 
     #[test]
     fn a_report_becomes_the_end_of_its_call() {
-        let close = decode(GOOD.as_bytes()).unwrap();
+        let Report { source, close } = decode(GOOD.as_bytes()).unwrap();
+        assert_eq!(source.as_str(), "work");
         assert_eq!((close.call, close.duration_ms), (7, 3000));
         assert_eq!((close.sent, close.received), (Some(9), None));
         assert_eq!(close.end, "exit code 0");
@@ -109,11 +127,13 @@ mod tests {
         let with = |from: &str, to: &str| decode(GOOD.replacen(from, to, 1).as_bytes());
         assert_eq!(with("record=7", "record=-7"), Err(E::Number("record")));
         assert_eq!(with("policy_us=60\n", ""), Err(E::Missing("policy_us")));
+        assert_eq!(with("source=work\n", ""), Err(E::Missing("source")));
+        assert_eq!(with("=work", "=wo rk"), Err(E::Source));
         assert_eq!(with("start_us", "end_us"), Err(E::Key));
         assert_eq!(with("start_us", "begin_us"), Err(E::Key));
         assert_eq!(with("how=", "how"), Err(E::Malformed));
         assert_eq!(with("\n\n", "\n"), Err(E::Malformed));
-        assert_eq!(with("exit", "\u{1b}[2J").unwrap().end, " [2J code 0");
+        assert_eq!(with("exit", "\u{1b}[2J").unwrap().close.end, " [2J code 0");
         for n in 0..GOOD.len() - 1 {
             assert!(decode(&GOOD.as_bytes()[..n]).is_err(), "{n}");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bulkhead_types::Layout;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use policy_ledger::{Close, KeyError, Ledger, LedgerError, SealKey};
+use policy_ledger::{KeyError, Ledger, LedgerError, SealKey};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -25,8 +25,8 @@ use crate::announcer::Announcer;
 use crate::book::{Book, keep_sealed};
 use crate::clock::{Moment, boot_id};
 use crate::control::control_socket;
-use crate::grants_file::GrantsFile;
-use crate::report::BadReport;
+use crate::grants::GrantsFile;
+use crate::report::{BadReport, Report};
 use crate::settings::Settings;
 use crate::socket::{Socket, accept};
 use crate::state::{Shared, State};
@@ -204,8 +204,8 @@ impl Asking {
     ) -> Result<(), NoAnswer> {
         let question = match timeout(PATIENCE, listen(&mut stream)).await?? {
             Said::Question(question) => question,
-            Said::Close(close) => {
-                self.state.borrow_mut().over(close, Moment::now());
+            Said::Over(report) => {
+                self.state.borrow_mut().over(report, Moment::now());
                 return Ok(());
             }
         };
@@ -247,7 +247,7 @@ impl Asking {
 enum Said {
     Question(Question),
     /// A call is over.
-    Close(Close),
+    Over(Report),
 }
 
 async fn listen(stream: &mut UnixStream) -> Result<Said, NoAnswer> {
@@ -261,7 +261,7 @@ async fn listen(stream: &mut UnixStream) -> Result<Said, NoAnswer> {
         }
     }
     if report::is_report(&bytes) {
-        return Ok(Said::Close(report::decode(&bytes)?));
+        return Ok(Said::Over(report::decode(&bytes)?));
     }
     Ok(Said::Question(Question::decode(&bytes)?))
 }

@@ -20,7 +20,7 @@ use crate::calls::Calls;
 use crate::decide::{Asked, Decision, decide_agreed};
 use crate::flood::Flood;
 use crate::grants::Grants;
-use crate::grants_file::GrantsFile;
+use crate::grants::GrantsFile;
 use crate::prepare::{Before, ReadPolicy};
 use crate::prompts::{self, Chosen, KeptAnswers, Notices, Runs, Waiting};
 use crate::quota::Quotas;
@@ -49,8 +49,6 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     /// Calls whose grant has ended, until they have.
     pub(crate) orphaned: BTreeSet<u64>,
-    /// Calls whose qrexec daemon has gone.
-    pub(crate) gone: BTreeSet<u64>,
     pub(crate) reporters: HashMap<u64, UnboundedSender<EndCall>>,
     settings_error: Option<String>,
     runs: Runs,
@@ -76,14 +74,13 @@ impl State {
             generation: None,
             activation: None,
             compiled: None,
+            calls: Calls::after(book.last()),
             book,
             grants: grants_file.load(),
             grants_file,
             quotas: Quotas::new(Vec::new()),
             flood: Flood::default(),
-            calls: Calls::default(),
             orphaned: BTreeSet::new(),
-            gone: BTreeSet::new(),
             reporters: HashMap::new(),
             settings_error: None,
             runs: Runs::default(),

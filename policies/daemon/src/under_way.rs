@@ -13,14 +13,12 @@ use tracing::{error, info, warn};
 use crate::clock::Moment;
 use crate::control::{Answer, Request};
 use crate::grants::{Ended, GrantState};
+use crate::report::Report;
 use crate::state::{Shared, State};
 use crate::wire::Question;
 
 /// How often it is looked whether a grant has ended, and floods are counted.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Calls whose daemon went away, of which nothing more is recorded.
-const GONE_MAX: usize = 10_000;
 
 impl State {
     /// A call begins that rests on a grant; whether that could be kept.
@@ -76,13 +74,11 @@ impl State {
     }
 
     /// Records how a call ended, as its qrexec daemon says.
-    pub(crate) fn over(&mut self, close: Close, now: Moment) {
-        if close.call > self.book.last() {
-            warn!("the end of a call was told that was never decided");
-            return;
-        }
-        if self.gone.contains(&close.call) {
-            // Its end has been recorded when its daemon went away.
+    pub(crate) fn over(&mut self, report: Report, now: Moment) {
+        let Report { source, close } = report;
+        if !self.calls.reported(close.call, source.as_str()) {
+            let call = close.call;
+            warn!("`{source}` told the end of call {call}, which is none of its calls under way");
             return;
         }
         // What cannot be recorded has been told there.
@@ -94,9 +90,8 @@ impl State {
         self.reporters.remove(&reporter);
         for (number, call) in self.calls.orphans(reporter) {
             self.call_is_over(number);
-            self.gone.insert(number);
-            while self.gone.len() > GONE_MAX {
-                self.gone.pop_first();
+            if call.reported {
+                continue;
             }
             let age = now.boot.saturating_sub(call.since).as_millis();
             let close = Close {

@@ -7,9 +7,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_policy::{Call, Compiled, Domain, DomainRef, Policy, Requested, System, Verdict};
+use bulkhead_policy::{Call, Compiled, DomainRef, Policy, Requested, Verdict};
+use policy_samples::large::{DOMAINS, Field, Numbers, RandomRule, rules, system};
 
-const DOMAINS: usize = 500;
 const CALLS: usize = 50_000;
 
 /// Longer than this is told as this, in nanoseconds.
@@ -26,9 +26,10 @@ fn main() {
     let system = Arc::new(system());
     let sizes = [100, 1_000, 5_000, 20_000, 50_000].map(|rules| (rules, 200));
     // The worst case: nothing but the domains tells the rules apart.
-    for (rules, services) in sizes.into_iter().chain([(5_000, 1), (50_000, 1)]) {
-        let rules = random_rules(rules, services);
-        let text: String = rules.iter().map(RandomRule::line).collect();
+    for (count, services) in sizes.into_iter().chain([(5_000, 1), (50_000, 1)]) {
+        let rules = rules(1, count, services, &["allow", "deny"]);
+        let lines: Vec<_> = rules.iter().map(RandomRule::line).collect();
+        let text = lines.join("\n");
         let load = best_of(5, || Policy::from_texts([("bench", text.as_str())]));
         let Ok(policy) = Policy::from_texts([("bench", text.as_str())]) else {
             println!("the policy of {} rules does not parse", rules.len());
@@ -93,122 +94,6 @@ fn best_of<T>(times: usize, run: impl Fn() -> T) -> Duration {
         start.elapsed()
     });
     runs.min().unwrap_or_default()
-}
-
-/// Numbers that look random and are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) as usize % limit
-    }
-}
-
-fn system() -> System {
-    let Ok(base) = "vm0".parse::<bulkhead_types::DomainName>() else {
-        return System::default();
-    };
-    let domain = |n: usize| {
-        Some(Domain {
-            name: format!("vm{n}").parse().ok()?,
-            class: "AppVM".to_owned(),
-            uuid: format!("{n:08x}-1111-4111-8111-111111111111").parse().ok(),
-            tags: vec![
-                format!("tag{}", n % 20),
-                format!("team{}", n % 7),
-                "all".to_owned(),
-            ],
-            template_for_dispvms: n.is_multiple_of(10),
-            default_dispvm: Some(base.clone()),
-            power_state: "Running".to_owned(),
-            label: "red".to_owned(),
-            icon: String::new(),
-            guivm: None,
-            internal: false,
-            relayvm: None,
-            transport_rpc: None,
-        })
-    };
-    System::new((0..DOMAINS).filter_map(domain))
-}
-
-/// A rule whose fields are about numbered services, domains, tags and teams.
-struct RandomRule {
-    service: usize,
-    argument: &'static str,
-    source: Field,
-    target: Field,
-    action: &'static str,
-}
-
-#[derive(Clone, Copy)]
-enum Field {
-    Domain(usize),
-    Tag(usize),
-    Team(usize),
-    AnyVm,
-    DispVm,
-}
-
-impl Field {
-    fn word(self) -> String {
-        match self {
-            Self::Domain(n) => format!("vm{n}"),
-            Self::Tag(n) => format!("@tag:tag{n}"),
-            Self::Team(n) => format!("@tag:team{n}"),
-            Self::AnyVm => "@anyvm".to_owned(),
-            Self::DispVm => "@dispvm".to_owned(),
-        }
-    }
-
-    /// The number of a domain that the field means.
-    fn one(self, numbers: &mut Numbers) -> usize {
-        match self {
-            Self::Domain(n) => n,
-            Self::Tag(n) => n + 20 * numbers.below(DOMAINS / 20),
-            Self::Team(n) => n + 7 * numbers.below(DOMAINS / 7),
-            Self::AnyVm | Self::DispVm => numbers.below(DOMAINS),
-        }
-    }
-}
-
-impl RandomRule {
-    fn line(&self) -> String {
-        let Self {
-            service,
-            argument,
-            source,
-            target,
-            action,
-        } = self;
-        let (source, target) = (source.word(), target.word());
-        format!("svc.Number{service} {argument} {source} {target} {action}\n")
-    }
-}
-
-fn random_rules(count: usize, services: usize) -> Vec<RandomRule> {
-    let mut numbers = Numbers(1);
-    let one = |_| RandomRule {
-        service: numbers.below(services),
-        source: match numbers.below(10) {
-            0 => Field::AnyVm,
-            1..4 => Field::Tag(numbers.below(20)),
-            _ => Field::Domain(numbers.below(DOMAINS)),
-        },
-        target: match numbers.below(10) {
-            0 => Field::DispVm,
-            1 => Field::AnyVm,
-            2..4 => Field::Team(numbers.below(7)),
-            _ => Field::Domain(numbers.below(DOMAINS)),
-        },
-        argument: ["+arg", "*", "*", "*", "*"][numbers.below(5)],
-        action: ["allow", "deny"][numbers.below(2)],
-    };
-    (0..count).map(one).collect()
 }
 
 /// A call in little memory.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rows of bits of every caller and target in a system.
 
-use crate::call::DomainRef;
+use bulkhead_policy_system::System;
+use bulkhead_types::DomainRef;
+
 use crate::index::Index;
 use crate::places::{Places, Row};
-use crate::system::System;
 use crate::target::{Caller, Target};
 
 /// Every caller and target of a system, each with the places of the rules that mean it.

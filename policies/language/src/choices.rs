@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The targets that `ask` offers (specification of qrexec, 2.6).
 
-use bulkhead_types::Service;
+use bulkhead_policy_system::{Domain, System};
+use bulkhead_types::{DomainName, Service};
 
 use crate::pattern::{DomainPattern, Pattern, Redirect};
 use crate::policy::Policy;
 use crate::rule::{Action, Rule};
-use crate::system::{Domain, System};
-use crate::target::{Caller, Destination, Target, has_tag, named};
+use crate::target::{Caller, Destination, named};
 
 /// Everything some rule would let the caller reach with this service, sorted by text.
 ///
@@ -18,13 +18,9 @@ pub(crate) fn gather(
     caller: &Caller<'_>,
     system: &System,
 ) -> Vec<Destination> {
-    let argument = service.policy_argument();
     let mut choices = Choices::none(caller, system);
-    for number in policy.index.about(service).into_iter().rev() {
-        let rule = &policy.rules[number as usize];
-        if rule.is_service(service) && rule.is_argument(&argument) && caller.matches(&rule.source) {
-            choices.apply(rule);
-        }
+    for number in policy.index.about(service, caller).into_iter().rev() {
+        choices.apply(&policy.rules[number as usize]);
     }
     choices.offered()
 }
@@ -68,9 +64,14 @@ impl<'a> Choices<'a> {
     fn apply_pattern(&mut self, pattern: &Pattern, into: bool) {
         // A deny of the caller's own template is one of `@dispvm` as well: as a call, that
         // word would meet the same rule.
-        let means_own = match into {
-            true => matches!(pattern, Pattern::Any | Pattern::AnyVm | Pattern::DispVm),
-            false => Target::DispVm.matches(pattern, self.caller, self.system),
+        let own = self.caller.disposable(self.system).filter(|_| !into);
+        let means_own = match pattern {
+            Pattern::Any | Pattern::AnyVm | Pattern::DispVm => true,
+            Pattern::DispVmOf(template) => own.is_some_and(|own| template.is(own)),
+            Pattern::DispVmTag(tag) => {
+                own.is_some_and(|own| own.template_for_dispvms && own.has_tag(tag))
+            }
+            _ => false,
         };
         if means_own {
             self.own = into;
@@ -88,13 +89,13 @@ impl<'a> Choices<'a> {
             Pattern::AdminVm => self.dom0 = into,
             Pattern::Default | Pattern::DispVm => {}
             Pattern::Domain(domain) => self.apply_domain(domain, into),
-            Pattern::Tag(tag) => self.apply_group(&|d| has_tag(d, tag), into),
+            Pattern::Tag(tag) => self.apply_group(&|d| d.has_tag(tag), into),
             Pattern::Type(class) => self.apply_group(&|d| *d.class == **class, into),
             Pattern::DispVmOf(template) => self.apply_disposable(template, into),
             Pattern::DispVmTag(tag) => {
                 let domains = self.system.domains().iter();
                 for (domain, choice) in domains.zip(&mut self.disposables) {
-                    if has_tag(domain, tag) {
+                    if domain.has_tag(tag) {
                         *choice = into;
                     }
                 }
@@ -115,17 +116,19 @@ impl<'a> Choices<'a> {
     }
 
     fn apply_domain(&mut self, pattern: &DomainPattern, into: bool) {
-        let found = named(pattern, self.system);
-        if let Some(at) = found.and_then(|domain| self.system.position(&domain.name)) {
+        if let Some(at) = self.position(pattern) {
             self.domains[at] = into;
         }
     }
 
     fn apply_disposable(&mut self, pattern: &DomainPattern, into: bool) {
-        let found = named(pattern, self.system);
-        if let Some(at) = found.and_then(|domain| self.system.position(&domain.name)) {
+        if let Some(at) = self.position(pattern) {
             self.disposables[at] = into;
         }
+    }
+
+    fn position(&self, pattern: &DomainPattern) -> Option<usize> {
+        self.system.position(&named(pattern, self.system)?.name)
     }
 
     /// The targets that are in, without the caller and what is kept out of lists.
@@ -143,27 +146,17 @@ impl<'a> Choices<'a> {
         let mut all: Vec<_> = disposables
             .map(|(template, _)| Destination::Disposable(template.clone()))
             .collect();
-        let is_dom0 = |domain: &Domain| domain.name.is_dom0();
-        let plain = domains()
-            .zip(&self.domains)
-            .filter(|(d, into)| **into && !is_dom0(d) && !d.internal && !self.caller.is(&d.name));
-        let plain = plain.map(|(domain, _)| domain);
-        if !self.dom0 || self.caller.dom0 {
-            all.extend(plain.cloned().map(Destination::Domain));
-            return all;
-        }
+        let listed = |d: &Domain| !d.name.is_dom0() && !d.internal && !self.caller.is(&d.name);
+        let plain = domains().zip(&self.domains);
+        let plain = plain.filter(|(domain, into)| **into && listed(domain));
+        let plain: Vec<_> = plain.map(|(domain, _)| domain.clone()).collect();
         // Dom0 has its place in the order of names, whether the system knows it or not.
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for domain in plain {
-            let list = match domain.name.as_str() < bulkhead_types::DomainName::DOM0 {
-                true => &mut before,
-                false => &mut after,
-            };
-            list.push(Destination::Domain(domain.clone()));
+        let before = plain.partition_point(|d| d.name.as_str() < DomainName::DOM0);
+        let dom0 = all.len() + before;
+        all.extend(plain.into_iter().map(Destination::Domain));
+        if self.dom0 && !self.caller.dom0 {
+            all.insert(dom0, Destination::Dom0);
         }
-        all.append(&mut before);
-        all.push(Destination::Dom0);
-        all.append(&mut after);
         all
     }
 }

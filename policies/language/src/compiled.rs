@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use bulkhead_policy_system::System;
+
 use crate::bound::Bound;
 use crate::call::Call;
 use crate::places::Row;
 use crate::policy::Policy;
-use crate::system::System;
 use crate::verdict::Verdict;
 
 /// A policy in a system. It decides exactly as [`Policy::evaluate`] does, only faster; a new

@@ -9,16 +9,12 @@
 //! service and argument have in common. It reads as few words as there are rules about the
 //! service, by sixty-fours.
 
-use std::ops::Range;
+use bulkhead_policy_system::{Domain, Map, System};
+use bulkhead_types::{DomainName, DomainRef, Service};
 
-use bulkhead_types::{DomainName, Service};
-
-use crate::call::DomainRef;
-use crate::hash::Map;
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, ServicePattern};
 use crate::places::{Places, Row};
 use crate::rule::Rule;
-use crate::system::{Domain, System};
 use crate::target::{Caller, Target};
 
 /// One spelling of a field: its kind and the number of its text.
@@ -68,17 +64,12 @@ pub(crate) struct Index {
 /// The rules that have the same service field.
 #[derive(Clone, Debug, Default)]
 struct Group {
-    places: Range<usize>,
     any_argument: Places,
     by_argument: Map<Box<str>, Places>,
 }
 
 impl Group {
     fn push(&mut self, place: usize, argument: &ArgumentPattern) {
-        if self.places.is_empty() {
-            self.places = place..place;
-        }
-        self.places.end = place + 1;
         let places = match argument {
             ArgumentPattern::Any => &mut self.any_argument,
             ArgumentPattern::Exactly(argument) => {
@@ -89,12 +80,10 @@ impl Group {
         places.push(place);
     }
 
-    /// The place of the first rule for an argument that is in both rows.
-    fn first(&self, argument: &str, source: &Row<'_>, target: &Row<'_>) -> Option<usize> {
-        let any = self.any_argument.first_in(source, target);
+    /// The places of the rules for an argument.
+    fn of(&self, argument: &str) -> impl Iterator<Item = &Places> {
         let exactly = self.by_argument.get(argument);
-        let exactly = exactly.and_then(|places| places.first_in(source, target));
-        any.into_iter().chain(exactly).min()
+        [&self.any_argument].into_iter().chain(exactly)
     }
 }
 
@@ -149,14 +138,23 @@ impl Index {
         Key::with(kind, *self.texts.entry(text.clone()).or_insert(next))
     }
 
-    /// The numbers of all rules about a service, with whatever argument, in their order.
-    pub(crate) fn about(&self, service: &Service) -> Vec<u32> {
-        let named = self.by_service.get(service.name().as_str());
-        let groups = named.into_iter().chain([&self.every_service]);
-        let numbers = groups.flat_map(|group| &self.numbers[group.places.clone()]);
-        let mut all: Vec<u32> = numbers.copied().collect();
+    /// The numbers of all rules that mean a caller and a service, in their order.
+    pub(crate) fn about(&self, service: &Service, caller: &Caller<'_>) -> Vec<u32> {
+        let source = Row::Any(self.meaning_caller(caller));
+        let groups = self.groups(service);
+        let places = groups.flat_map(|(group, argument)| group.of(argument));
+        let places = places.flat_map(|places| places.all_in(&source));
+        let mut all: Vec<u32> = places.map(|place| self.numbers[place]).collect();
         all.sort_unstable();
         all
+    }
+
+    /// The rules that may be about a service, with its argument.
+    fn groups<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = (&'a Group, &'a str)> {
+        let argument = service.argument().map_or("", |argument| argument.as_str());
+        let named = self.by_service.get(service.name().as_str());
+        let groups = named.into_iter().chain([&self.every_service]);
+        groups.map(move |group| (group, argument))
     }
 
     /// The number of the first rule that matches.
@@ -179,10 +177,13 @@ impl Index {
         source: &Row<'_>,
         target: &Row<'_>,
     ) -> Option<usize> {
-        let argument = service.argument().map_or("", |argument| argument.as_str());
-        let named = self.by_service.get(service.name().as_str());
-        let groups = named.into_iter().chain([&self.every_service]);
-        let places = groups.filter_map(|group| group.first(argument, source, target));
+        let groups = self.groups(service);
+        let places = groups.filter_map(|(group, argument)| {
+            let places = group.of(argument);
+            places
+                .filter_map(|places| places.first_in(source, target))
+                .min()
+        });
         let numbers = places.map(|place| self.numbers[place] as usize);
         numbers.min()
     }

@@ -90,33 +90,30 @@ mod bound;
 mod call;
 mod choices;
 mod compiled;
-mod diagnostic;
-mod expectation;
 mod files;
-mod hash;
 mod index;
 mod parser;
 mod pattern;
 mod places;
 mod policy;
+mod relay;
 mod rule;
 mod rules;
-mod span;
-mod suggest;
-mod system;
 mod target;
 mod verdict;
 
-pub use call::{Call, DomainRef, InvalidDomain, InvalidTarget, Requested};
+pub use bulkhead_policy_system::{Domain, System};
+pub use bulkhead_policy_text::{
+    Diagnostic, FileId, Help, Location, Note, Rejected, Severity, SourceFile, SourceMap, Span,
+    nearest,
+};
+pub use bulkhead_types::{DomainRef, InvalidDomain};
+pub use call::{Call, InvalidTarget, Requested};
 pub use compiled::Compiled;
-pub use diagnostic::{Diagnostic, Help, Note, Rejected, Severity};
-pub use expectation::Expectations;
 pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable};
 pub use pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};
 pub use policy::Policy;
+pub use relay::Relay;
 pub use rule::{Action, Options, Rule};
-pub use span::{FileId, Location, SourceFile, SourceMap, Span};
-pub use suggest::nearest;
-pub use system::{Domain, System};
 pub use target::{Caller, Destination, Target};
-pub use verdict::{Denial, Grant, Question, Reason, Relay, Verdict};
+pub use verdict::{Denial, Grant, Question, Reason, Verdict};

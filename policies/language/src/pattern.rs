@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bulkhead_policy_system::Domain;
 use bulkhead_types::{DomainName, DomainUuid};
 
 /// The service field.
@@ -45,6 +46,14 @@ impl DomainPattern {
         match self {
             Self::Name(name) => **name == *DomainName::DOM0,
             Self::Uuid(uuid) => **uuid == *DomainUuid::DOM0,
+        }
+    }
+
+    /// Whether it means a domain that exists.
+    pub fn is(&self, domain: &Domain) -> bool {
+        match self {
+            Self::Name(name) => domain.name.as_str() == &**name,
+            Self::Uuid(uuid) => domain.uuid.as_ref().is_some_and(|u| u.as_str() == &**uuid),
         }
     }
 

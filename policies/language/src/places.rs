@@ -30,6 +30,15 @@ impl Places {
         })
     }
 
+    /// Those of these that are in a row as well.
+    pub fn all_in<'a>(&'a self, row: &'a Row<'_>) -> impl Iterator<Item = usize> + 'a {
+        self.0.iter().flat_map(move |(word, bits)| {
+            let met = row.word(*word) & bits;
+            let there = (0..64).filter(move |bit| met >> bit & 1 == 1);
+            there.map(move |bit| *word as usize * 64 + bit)
+        })
+    }
+
     fn word(&self, word: u32) -> u64 {
         match self.0.binary_search_by_key(&word, |(word, _)| *word) {
             Ok(at) => self.0[at].1,

@@ -3,21 +3,22 @@
 
 use std::sync::Arc;
 
+use bulkhead_policy_system::System;
+use bulkhead_policy_text::{Diagnostic, Rejected, SourceMap};
+
 use crate::call::Call;
 use crate::choices;
-use crate::diagnostic::{Diagnostic, Rejected};
 use crate::files::{Includes, NoIncludes, PolicyFile};
 use crate::index::Index;
 use crate::parser;
+use crate::relay::Relay;
 use crate::rule::{Action, Options, Rule};
 use crate::rules::{Brief, HeldRule, Rules};
-use crate::span::SourceMap;
-use crate::system::System;
 use crate::target::{Caller, Destination, Target};
-use crate::verdict::{Denial, Grant, Question, Reason, Relay, Verdict};
+use crate::verdict::{Denial, Grant, Question, Reason, Verdict};
 
 /// A complete policy. It never changes; a new one takes its place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub(crate) rules: Arc<Rules>,
     pub(crate) index: Index,
@@ -65,12 +66,7 @@ impl Policy {
 
     /// The policy without rules: it denies everything.
     pub fn empty() -> Self {
-        Self {
-            rules: Arc::default(),
-            index: Index::default(),
-            sources: SourceMap::default(),
-            warnings: Vec::new(),
-        }
+        Self::default()
     }
 
     /// All rules in the order in which they are tried.
@@ -234,16 +230,8 @@ fn resolve(
             Destination::Disposable(template.ok_or(Denial::NoDefaultDisposable)?)
         }
     };
-    let loops = match &destination {
-        Destination::Dom0 => caller.dom0,
-        Destination::Domain(domain) => caller.is(&domain.name),
-        Destination::Disposable(_) => false,
-    };
     started(&destination, options)?;
-    let relay = Relay::to(&destination, &call.service, system)?;
-    if loops || relay.as_ref().is_some_and(|r| caller.is(&r.domain.name)) {
-        return Err(Denial::Loopback);
-    }
+    let relay = Relay::to(&destination, caller, &call.service, system)?;
     Ok((destination, relay))
 }
 

@@ -3,10 +3,8 @@
 
 use std::fmt;
 
-use bulkhead_types::Service;
-
 use crate::pattern::{ArgumentPattern, Pattern, Redirect, ServicePattern};
-use crate::span::{Location, Span};
+use bulkhead_policy_text::{Location, Span};
 
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,24 +68,6 @@ impl Default for Options {
     }
 }
 
-impl Rule {
-    /// Whether the service field means this service.
-    pub fn is_service(&self, service: &Service) -> bool {
-        match &self.service {
-            ServicePattern::Any => true,
-            ServicePattern::Named(name) => **name == *service.name().as_str(),
-        }
-    }
-
-    /// Whether the argument field means an argument, given with its `+`.
-    pub fn is_argument(&self, argument: &str) -> bool {
-        match &self.argument {
-            ArgumentPattern::Any => true,
-            ArgumentPattern::Exactly(only) => **only == *argument,
-        }
-    }
-}
-
 impl Action {
     /// The word the rule was written with.
     pub fn word(&self) -> &'static str {
@@ -95,6 +75,14 @@ impl Action {
             Self::Allow(_) => "allow",
             Self::Ask { .. } => "ask",
             Self::Deny { .. } => "deny",
+        }
+    }
+
+    /// How the call runs, where it may.
+    pub fn options(&self) -> Option<&Options> {
+        match self {
+            Self::Allow(options) | Self::Ask { options, .. } => Some(options),
+            Self::Deny { .. } => None,
         }
     }
 
@@ -108,10 +96,7 @@ impl Action {
 
     /// The `target=` of the rule.
     pub fn redirect(&self) -> Option<&Redirect> {
-        match self {
-            Self::Allow(options) | Self::Ask { options, .. } => options.target.as_ref(),
-            Self::Deny { .. } => None,
-        }
+        self.options()?.target.as_ref()
     }
 }
 

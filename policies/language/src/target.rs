@@ -4,11 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bulkhead_types::DomainName;
+use bulkhead_policy_system::{Domain, System};
+use bulkhead_types::{DomainName, DomainRef};
 
-use crate::call::{DomainRef, Requested};
-use crate::pattern::{DomainPattern, Pattern, Redirect};
-use crate::system::{Domain, System};
+use crate::call::Requested;
+use crate::pattern::{DomainPattern, Redirect};
 
 /// The caller of a call.
 #[derive(Clone, Copy, Debug)]
@@ -49,40 +49,6 @@ impl<'a> Caller<'a> {
             (None, DomainRef::Uuid(_)) => false,
         }
     }
-
-    /// Whether a rule's source field means it.
-    pub fn matches(&self, pattern: &Pattern) -> bool {
-        match pattern {
-            Pattern::Any => true,
-            Pattern::AnyVm => !self.dom0,
-            Pattern::AdminVm => self.dom0,
-            Pattern::Domain(domain) => match (self.domain, self.reference) {
-                (Some(own), _) => is_domain(domain, own),
-                (None, DomainRef::Name(name)) => {
-                    *domain == DomainPattern::Name(name.as_str().into())
-                }
-                (None, DomainRef::Uuid(uuid)) => {
-                    *domain == DomainPattern::Uuid(uuid.as_str().into())
-                }
-            },
-            Pattern::Tag(tag) => self.domain.is_some_and(|d| has_tag(d, tag)),
-            Pattern::Type(class) => self.domain.is_some_and(|d| *d.class == **class),
-            Pattern::Default | Pattern::DispVm | Pattern::DispVmOf(_) | Pattern::DispVmTag(_) => {
-                false
-            }
-        }
-    }
-}
-
-pub(crate) fn is_domain(pattern: &DomainPattern, domain: &Domain) -> bool {
-    match pattern {
-        DomainPattern::Name(name) => domain.name.as_str() == &**name,
-        DomainPattern::Uuid(uuid) => domain.uuid.as_ref().is_some_and(|u| u.as_str() == &**uuid),
-    }
-}
-
-pub(crate) fn has_tag(domain: &Domain, tag: &str) -> bool {
-    domain.tags.iter().any(|own| own == tag)
 }
 
 /// The domain a rule means, if it exists.
@@ -158,45 +124,6 @@ impl Target {
                 (found, Some(at))
             }
         })
-    }
-
-    /// Whether a rule's target field means it, when `caller` asks.
-    pub fn matches(&self, pattern: &Pattern, caller: &Caller<'_>, system: &System) -> bool {
-        match (pattern, self) {
-            (Pattern::Any, _) => true,
-            (Pattern::AnyVm, target) => *target != Self::AdminVm,
-            (Pattern::AdminVm, target) => *target == Self::AdminVm,
-            (Pattern::Default, target) => *target == Self::Default,
-            (Pattern::DispVm, target) => *target == Self::DispVm,
-            (Pattern::Domain(pattern), Self::Domain { domain, .. }) => is_domain(pattern, domain),
-            (Pattern::Tag(_) | Pattern::Type(_), _) => {
-                let domain = match self {
-                    Self::Domain { domain, .. } => Some(domain),
-                    Self::AdminVm => system.get(&DomainName::dom0()),
-                    _ => None,
-                };
-                domain.is_some_and(|domain| match pattern {
-                    Pattern::Tag(tag) => has_tag(domain, tag),
-                    Pattern::Type(class) => *domain.class == **class,
-                    _ => false,
-                })
-            }
-            (Pattern::DispVmOf(_) | Pattern::DispVmTag(_), _) => {
-                let template = match self {
-                    Self::DispVmOf { template, .. } => Some(template),
-                    Self::DispVm => caller.disposable(system),
-                    _ => None,
-                };
-                template.is_some_and(|template| match pattern {
-                    Pattern::DispVmOf(pattern) => is_domain(pattern, template),
-                    Pattern::DispVmTag(tag) => {
-                        template.template_for_dispvms && has_tag(template, tag)
-                    }
-                    _ => false,
-                })
-            }
-            (Pattern::Domain(_), _) => false,
-        }
     }
 }
 

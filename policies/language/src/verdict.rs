@@ -5,13 +5,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bulkhead_types::{DomainName, Service};
+use bulkhead_policy_system::{Domain, System};
+use bulkhead_types::{DomainName, DomainRef, Service};
 
-use crate::call::DomainRef;
-use crate::rule::{Action, Options, Rule};
+use crate::relay::Relay;
+use crate::rule::Rule;
 use crate::rules::HeldRule;
-use crate::system::{Domain, REMOTE, System};
-use crate::target::{Destination, Target};
+use crate::target::{Caller, Destination, Target};
 
 /// The decision on one call.
 #[must_use = "a call may run only from the grant in its verdict"]
@@ -55,38 +55,6 @@ pub struct Grant {
     pub(crate) relay: Option<Relay>,
 }
 
-/// How a domain on another machine is reached (specification of qrexec, 2.7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relay {
-    /// The domain here that carries the call.
-    pub domain: Arc<Domain>,
-    /// What it is asked for: `TRANSPORT+TARGET+SERVICE+ARGUMENT`.
-    pub service: String,
-}
-
-impl Relay {
-    /// The way to a destination, when it needs one.
-    pub(crate) fn to(
-        destination: &Destination,
-        service: &Service,
-        system: &System,
-    ) -> Result<Option<Self>, Denial> {
-        let remote = match destination {
-            Destination::Domain(domain) if domain.class == REMOTE => domain,
-            _ => return Ok(None),
-        };
-        let relay = remote.relayvm.as_ref().and_then(|name| system.get(name));
-        let (Some(domain), Some(transport)) = (relay, &remote.transport_rpc) else {
-            return Err(Denial::Unreachable(remote.name.to_string()));
-        };
-        let (name, argument) = (service.name(), service.policy_argument());
-        Ok(Some(Self {
-            domain: domain.clone(),
-            service: format!("{transport}+{}+{name}{argument}", remote.name),
-        }))
-    }
-}
-
 impl Grant {
     /// The rule that allowed it.
     pub fn rule(&self) -> &Rule {
@@ -111,25 +79,21 @@ impl Grant {
     /// Who runs the service; `None` is the default user of the destination. On another
     /// machine that is for its own policy to say.
     pub fn user(&self) -> Option<&str> {
-        let options = options(&self.rule).filter(|_| self.relay.is_none());
+        let options = self.rule.action.options().filter(|_| self.relay.is_none());
         options.and_then(|options| options.user.as_deref())
     }
 
     /// Whether the destination is started when it is off.
     pub fn autostart(&self) -> bool {
-        options(&self.rule).is_none_or(|options| options.autostart)
+        self.rule
+            .action
+            .options()
+            .is_none_or(|options| options.autostart)
     }
 
     /// Whether the user is told.
     pub fn notify(&self) -> bool {
         self.rule.action.notify()
-    }
-}
-
-pub(crate) fn options(rule: &Rule) -> Option<&Options> {
-    match &rule.action {
-        Action::Allow(options) | Action::Ask { options, .. } => Some(options),
-        Action::Deny { .. } => None,
     }
 }
 
@@ -169,12 +133,18 @@ impl Question {
 
     /// The user that would run the service; `None` is the destination's default user.
     pub fn user(&self) -> Option<&str> {
-        options(&self.rule).and_then(|options| options.user.as_deref())
+        self.rule
+            .action
+            .options()
+            .and_then(|options| options.user.as_deref())
     }
 
     /// Whether a choice that is off would be started.
     pub fn autostart(&self) -> bool {
-        options(&self.rule).is_none_or(|options| options.autostart)
+        self.rule
+            .action
+            .options()
+            .is_none_or(|options| options.autostart)
     }
 
     /// The domain on whose screen the user can be asked; `None` means that nobody can be.
@@ -192,22 +162,16 @@ impl Question {
         if !self.choices.contains(choice) {
             return Err(self.denied(Denial::NotAChoice(choice.to_string())));
         }
-        let relay = match Relay::to(choice, &self.service, system) {
+        let caller = Caller {
+            reference: &self.source,
+            dom0: self.source.is_dom0(),
+            domain: self.caller.as_ref(),
+            position: None,
+        };
+        let relay = match Relay::to(choice, &caller, &self.service, system) {
             Ok(relay) => relay,
             Err(denial) => return Err(self.denied(denial)),
         };
-        let own = |domain: &Domain| match &self.caller {
-            Some(caller) => caller.name == domain.name,
-            None => self.source == DomainRef::Name(domain.name.clone()),
-        };
-        let loops = match choice {
-            Destination::Dom0 => self.source.is_dom0(),
-            Destination::Domain(domain) => own(domain),
-            Destination::Disposable(_) => false,
-        };
-        if loops || relay.as_ref().is_some_and(|relay| own(&relay.domain)) {
-            return Err(self.denied(Denial::Loopback));
-        }
         Ok(Grant {
             rule: self.rule,
             destination: choice.clone(),

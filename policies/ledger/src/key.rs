@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The key that seals the ledger.
+//! The file of the key that seals the ledger.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,17 +7,14 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::rand::SystemRandom;
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use ring::signature::Ed25519KeyPair;
 use thiserror::Error;
 
-use crate::chain::{Hash, bytes_of, hex};
-use crate::record::Seal;
+use crate::chain::bytes_of;
+use crate::seal::SealKey;
 
 /// The most bytes of a key's file; a key of this kind has 83.
 const FILE_MAX: u64 = 4096;
-/// What is signed begins with this, so that no signature of something else is one of these.
-const DOMAIN: &[u8] = b"bulkhead ledger seal 1\0";
-
 /// Why there is no key.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -41,10 +38,6 @@ pub enum KeyError {
     #[error("a key cannot be made: the system gives no random bytes")]
     Random,
 }
-
-/// The private key.
-#[derive(Debug)]
-pub struct SealKey(Ed25519KeyPair);
 
 impl SealKey {
     /// Reads the key, or makes one, for its owner alone.
@@ -79,19 +72,6 @@ impl SealKey {
             Err(error) => Err(failed(error)),
         }
     }
-
-    /// The public key as hexadecimal digits.
-    pub fn public_hex(&self) -> String {
-        hex(self.0.public_key().as_ref())
-    }
-
-    pub(crate) fn seal(&self, sequence: u64, before: Hash) -> Seal {
-        let signature = self.0.sign(&signed(sequence, before));
-        Seal {
-            key: self.public_hex(),
-            signature: hex(signature.as_ref()),
-        }
-    }
 }
 
 /// Written aside and moved, so that a half-written key is never found.
@@ -117,19 +97,6 @@ pub fn public_key_from_hex(text: &str) -> Option<[u8; 32]> {
     bytes_of(text.trim().as_bytes())
 }
 
-/// Whether a seal with this number was made by the key.
-pub(crate) fn is_sealed(key: &[u8; 32], sequence: u64, before: Hash, seal: &Seal) -> bool {
-    let Some(signature) = bytes_of::<64>(seal.signature.as_bytes()) else {
-        return false;
-    };
-    let key = UnparsedPublicKey::new(&ED25519, key);
-    key.verify(&signed(sequence, before), &signature).is_ok()
-}
-
-fn signed(sequence: u64, before: Hash) -> Vec<u8> {
-    [DOMAIN, &sequence.to_le_bytes(), before.as_bytes()].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,16 +115,5 @@ mod tests {
             SealKey::load_or_make(&path),
             Err(KeyError::Open(_))
         ));
-    }
-
-    #[test]
-    fn a_seal_is_good_for_its_place_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let key = SealKey::load_or_make(&root.path().join("seal.key")).unwrap();
-        let public = public_key_from_hex(&key.public_hex()).unwrap();
-        let seal = key.seal(7, Hash::genesis());
-        assert!(is_sealed(&public, 7, Hash::genesis(), &seal));
-        assert!(!is_sealed(&public, 8, Hash::genesis(), &seal));
-        assert!(!is_sealed(&public, 7, Hash::genesis().after(b"x"), &seal));
     }
 }

@@ -29,10 +29,14 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+mod end;
 mod head;
 mod key;
+mod open;
 mod query;
 mod record;
+mod rotation;
+mod seal;
 mod segments;
 mod time;
 mod verify;
@@ -40,10 +44,12 @@ mod writer;
 
 pub use chain::Hash;
 pub use head::Head;
-pub use key::{KeyError, SealKey, public_key_from_hex};
+pub use key::{KeyError, public_key_from_hex};
 pub use query::{BadQuery, Query};
 pub use record::{Act, Close, Decision, Entry, Event, Seal, Stages};
+pub use rotation::Limits;
+pub use seal::SealKey;
 pub use segments::{CURRENT, Snapshot, entries, snapshot};
 pub use time::rfc3339;
 pub use verify::{Expected, Finding, Problem, Verified, verify};
-pub use writer::{Ledger, LedgerError, Limits};
+pub use writer::{Ledger, LedgerError};

@@ -167,6 +167,23 @@ fn fits(text: &str, wanted: &str) -> bool {
     }
 }
 
+impl Event {
+    /// The name in the record.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Decision(_) => "decision",
+            Self::Close(_) => "close",
+            Self::Act(_) => "act",
+            Self::Seal(_) => "seal",
+            Self::Start { .. } => "start",
+            Self::Stop => "stop",
+            Self::Private => "private",
+            Self::Flood { .. } => "flood",
+            Self::Pruned { .. } => "pruned",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

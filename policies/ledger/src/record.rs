@@ -62,23 +62,6 @@ pub enum Event {
     },
 }
 
-impl Event {
-    /// The name in the record.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Decision(_) => "decision",
-            Self::Close(_) => "close",
-            Self::Act(_) => "act",
-            Self::Seal(_) => "seal",
-            Self::Start { .. } => "start",
-            Self::Stop => "stop",
-            Self::Private => "private",
-            Self::Flood { .. } => "flood",
-            Self::Pruned { .. } => "pruned",
-        }
-    }
-}
-
 /// The decision on a call. Its number is the call's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {

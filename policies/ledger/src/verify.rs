@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::{Hash, open_line};
 use crate::head::Head;
-use crate::key::{is_sealed, public_key_from_hex};
+use crate::key::public_key_from_hex;
 use crate::record::{Entry, Event, Seal};
+use crate::seal::is_sealed;
 use crate::segments::{CURRENT, first_of};
 
 /// So many findings are told; a ledger with more is beyond reading anyway.

@@ -1,44 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The one writer of a ledger.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::chain::{Hash, close_line, open_line};
+use crate::chain::close_line;
 use crate::head::{Head, HeadFile};
-use crate::key::SealKey;
-use crate::record::{Entry, Event};
-use crate::segments::{self, CURRENT};
+use crate::record::Event;
+use crate::rotation::Limits;
+use crate::seal::SealKey;
 use crate::time::rfc3339;
 
-/// How far from the end the last record is looked for; a record has 140 KB at most.
-const TAIL: u64 = 512 << 10;
 /// So many records are sealed without waiting for the clock.
 const UNSEALED_MAX: u64 = 10_000;
-
-/// How large a ledger may grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A segment of this many bytes is full.
-    pub segment: u64,
-    /// So many full segments are kept; 0 keeps all.
-    pub keep: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            segment: 64 << 20,
-            keep: 0,
-        }
-    }
-}
 
 /// Why nothing can be recorded.
 #[derive(Debug, Error)]
@@ -65,79 +44,23 @@ pub enum LedgerError {
 /// A ledger, open for writing. There is one writer at a time; readers may read at any time.
 #[derive(Debug)]
 pub struct Ledger {
-    directory: PathBuf,
-    file: File,
-    head_file: HeadFile,
-    key: SealKey,
-    limits: Limits,
-    head: Head,
+    pub(crate) directory: PathBuf,
+    pub(crate) file: File,
+    pub(crate) head_file: HeadFile,
+    pub(crate) key: SealKey,
+    pub(crate) limits: Limits,
+    pub(crate) head: Head,
     /// Bytes in the current segment, and the number of its first record.
-    length: u64,
-    first: u64,
-    unsealed: u64,
+    pub(crate) length: u64,
+    pub(crate) first: u64,
+    pub(crate) unsealed: u64,
     /// Told before anything else.
-    start: Option<Event>,
-    buffer: Vec<u8>,
-    _lock: File,
+    pub(crate) start: Option<Event>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) _lock: File,
 }
 
 impl Ledger {
-    /// Opens the ledger in a directory, or begins one, and goes on where it ends. `boot` is what
-    /// the first record tells of the machine's boot.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be opened, or another process has the ledger.
-    pub fn open(
-        directory: &Path,
-        key: SealKey,
-        limits: Limits,
-        boot: &str,
-    ) -> Result<Self, LedgerError> {
-        let path = directory.join(CURRENT);
-        let failed = |source| LedgerError::Open {
-            path: path.clone(),
-            source,
-        };
-        fs::create_dir_all(directory).map_err(failed)?;
-        let lock = appending(&segments::lock_path(directory)).map_err(failed)?;
-        if lock.try_lock().is_err() {
-            return Err(LedgerError::InUse { path });
-        }
-        let mut file = appending(&path).map_err(failed)?;
-        let end = repair_end(&mut file, directory).map_err(failed)?;
-        let (head_file, noted) = HeadFile::open(directory).map_err(failed)?;
-        let public = key.public_hex();
-        publish_key(directory, &public).map_err(failed)?;
-        let noted = noted.map_or(0, |head| head.sequence);
-        let lost = noted.saturating_sub(end.head.sequence);
-        let start = Event::Start {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot: boot.to_owned(),
-            key: public,
-            torn: end.torn,
-            lost,
-        };
-        let head = Head {
-            sequence: end.head.sequence + lost,
-            ..end.head
-        };
-        Ok(Self {
-            directory: directory.to_owned(),
-            file,
-            head_file,
-            key,
-            limits,
-            head,
-            length: end.length,
-            first: end.first.unwrap_or(head.sequence + 1),
-            unsealed: 0,
-            start: Some(start),
-            buffer: Vec::new(),
-            _lock: lock,
-        })
-    }
-
     /// The number and chain value of the last record.
     pub fn head(&self) -> Head {
         self.head
@@ -221,7 +144,7 @@ impl Ledger {
         Ok([self.file.try_clone()?, self.head_file.try_clone()?])
     }
 
-    fn write(&mut self, events: &[Event], now: SystemTime) -> Result<(), LedgerError> {
+    pub(crate) fn write(&mut self, events: &[Event], now: SystemTime) -> Result<(), LedgerError> {
         #[derive(Serialize)]
         struct Line<'a> {
             sequence: u64,
@@ -280,153 +203,4 @@ impl Ledger {
         let length = self.file.metadata().map(|m| m.len());
         let _ = length.and_then(|n| self.file.set_len(n.saturating_sub(written)));
     }
-
-    /// Puts the full segment aside, sealed, and begins a new one.
-    fn rotate(&mut self, now: SystemTime) -> Result<(), LedgerError> {
-        self.seal(now)?;
-        let current = self.directory.join(CURRENT);
-        let aside = self.directory.join(segments::full_name(self.first));
-        let turn = || {
-            self.file.sync_data()?;
-            fs::rename(&current, &aside)?;
-            appending(&current)
-        };
-        self.file = turn().map_err(LedgerError::Write)?;
-        self.length = 0;
-        self.first = self.head.sequence + 1;
-        self.prune(now)
-    }
-
-    fn prune(&mut self, now: SystemTime) -> Result<(), LedgerError> {
-        let full = segments::full(&self.directory).map_err(LedgerError::Write)?;
-        let surplus = match self.limits.keep {
-            0 => 0,
-            keep => full.len().saturating_sub(keep),
-        };
-        if surplus == 0 {
-            return Ok(());
-        }
-        for (_, name) in &full[..surplus] {
-            let path = self.directory.join(name);
-            let end = File::open(&path).and_then(|mut file| last_record(&mut file));
-            let Ok(Some((through, chain))) = end else {
-                // A segment that is not as it should be is evidence, and stays.
-                return Ok(());
-            };
-            // Told first: a crash in between leaves more than was promised, not less.
-            let value = chain.to_string();
-            self.write(&[Event::Pruned { through, value }], now)?;
-            self.seal(now)?;
-            fs::remove_file(path).map_err(LedgerError::Write)?;
-        }
-        Ok(())
-    }
-}
-
-fn appending(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o640);
-    options.open(path)
-}
-
-/// Written over in place only when it differs, so that a reader finds it whole.
-fn publish_key(directory: &Path, public: &str) -> io::Result<()> {
-    let path = segments::public_key_path(directory);
-    let text = format!("{public}\n");
-    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
-        return Ok(());
-    }
-    let aside = path.with_extension("pub.new");
-    fs::write(&aside, text)?;
-    fs::rename(aside, path)
-}
-
-/// How the segments end.
-struct EndOfFile {
-    head: Head,
-    length: u64,
-    /// The number of the current segment's first record, if it has one.
-    first: Option<u64>,
-    torn: u64,
-}
-
-/// Finds the last record, and removes an unfinished one behind it: its writer was killed before
-/// anybody had an answer that rests on it.
-fn repair_end(file: &mut File, directory: &Path) -> io::Result<EndOfFile> {
-    let metadata = file.metadata()?;
-    let mut length = if metadata.is_file() {
-        metadata.len()
-    } else {
-        0
-    };
-    let mut torn = 0;
-    if length > 0 {
-        let whole = whole_lines(file, length)?;
-        torn = length - whole;
-        if torn > 0 {
-            file.set_len(whole)?;
-            length = whole;
-        }
-    }
-    let first = if length > 0 {
-        first_record(file)?
-    } else {
-        None
-    };
-    let mut last = if length > 0 { last_record(file)? } else { None };
-    if last.is_none()
-        && let Some((_, name)) = segments::full(directory)?.last()
-    {
-        last = last_record(&mut File::open(directory.join(name))?)?;
-    }
-    let head = last.map_or(Head::genesis(), |(sequence, chain)| Head {
-        sequence,
-        chain,
-    });
-    Ok(EndOfFile {
-        head,
-        length,
-        first,
-        torn,
-    })
-}
-
-fn tail(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// The length up to the last line feed.
-fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
-    let tail = tail(file, length)?;
-    let behind = tail.iter().rev().position(|b| *b == b'\n');
-    Ok(match behind {
-        Some(behind) => length - behind as u64,
-        // Nothing this long is a record's beginning: it is left for `verify` to complain of.
-        None if length > TAIL => length,
-        None => 0,
-    })
-}
-
-/// The number and chain value of the last line that is a record.
-fn last_record(file: &mut File) -> io::Result<Option<(u64, Hash)>> {
-    let length = file.metadata()?.len();
-    let tail = tail(file, length)?;
-    let mut lines = tail.split(|b| *b == b'\n').rev();
-    Ok(lines.find_map(|line| {
-        let (_, chain) = open_line(line)?;
-        let entry: Entry = serde_json::from_slice(line).ok()?;
-        Some((entry.sequence, chain))
-    }))
-}
-
-fn first_record(file: &mut File) -> io::Result<Option<u64>> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
-    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    let entry: Option<Entry> = serde_json::from_slice(line).ok();
-    Ok(entry.map(|entry| entry.sequence))
 }

@@ -94,7 +94,7 @@ impl Desk {
         endpoints: Endpoints,
         host: Host,
     ) -> io::Result<Self> {
-        let reporter = Reporter::start(options.layout.policy_socket())?;
+        let reporter = Reporter::start(domain.name.clone(), options.layout.policy_socket())?;
         let calls = options.layout.policy_calls_socket();
         Ok(Self {
             watch: Arc::new(Watch::new(domain.name.clone(), calls)),

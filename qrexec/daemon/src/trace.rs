@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bulkhead_types::DomainName;
 use qrexec_protocol::report::Report;
 
 use crate::running::{Running, Stop};
@@ -23,17 +24,21 @@ const STACK: usize = 64 * 1024;
 
 /// Takes reports for the policy daemon.
 #[derive(Clone, Debug)]
-pub(crate) struct Reporter(SyncSender<Report>);
+pub(crate) struct Reporter {
+    source: DomainName,
+    reports: SyncSender<Report>,
+}
 
 impl Reporter {
-    /// Starts the thread that passes reports on to the policy daemon at `socket`.
-    pub fn start(socket: PathBuf) -> std::io::Result<Self> {
-        let (sender, reports) = sync_channel(WAITING_MAX);
+    /// Starts the thread that passes reports on the calls of `source` on to the policy daemon at
+    /// `socket`.
+    pub fn start(source: DomainName, socket: PathBuf) -> std::io::Result<Self> {
+        let (reports, waiting) = sync_channel(WAITING_MAX);
         let builder = thread::Builder::new()
             .name("reports".to_owned())
             .stack_size(STACK);
-        builder.spawn(move || pass_on(&reports, &socket))?;
-        Ok(Self(sender))
+        builder.spawn(move || pass_on(&waiting, &socket))?;
+        Ok(Self { source, reports })
     }
 }
 
@@ -73,6 +78,7 @@ impl Trace {
     ) -> Self {
         let report = Report {
             record: record.unwrap_or(0),
+            source: reporter.source.clone(),
             policy: begun.elapsed(),
             start: None,
             connect: None,
@@ -151,7 +157,8 @@ impl Trace {
             "{}: {how}; policy {policy:?}{stages}, end {end:?}",
             self.call
         );
-        if self.numbered && self.reporter.0.try_send(self.report.clone()).is_err() {
+        let report = self.report.clone();
+        if self.numbered && self.reporter.reports.try_send(report).is_err() {
             let record = self.report.record;
             tracing::warn!("the end of call {record} is not recorded: too many wait");
         }

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use bulkhead_types::DomainName;
+
 /// The most characters that say how a call ended.
 pub const END_MAX: usize = 200;
 
@@ -16,6 +18,8 @@ pub const END_MAX: usize = 200;
 pub struct Report {
     /// The number of the decision.
     pub record: u64,
+    /// The domain that called: nobody tells of the calls of another.
+    pub source: DomainName,
     /// When policy had answered.
     pub policy: Duration,
     /// When the service's place had taken the call.
@@ -37,7 +41,7 @@ pub struct Report {
 impl Report {
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
-        let mut text = format!("record={}\n", self.record);
+        let mut text = format!("record={}\nsource={}\n", self.record, self.source);
         let stages = [
             ("policy_us", Some(self.policy)),
             ("start_us", self.start),
@@ -70,6 +74,7 @@ mod tests {
     fn a_report_is_lines_of_text() {
         let report = Report {
             record: 7,
+            source: "work".parse().unwrap(),
             policy: Duration::from_micros(60),
             start: Some(Duration::from_millis(2)),
             connect: None,
@@ -82,7 +87,7 @@ mod tests {
         let text = String::from_utf8(report.encode()).unwrap();
         assert_eq!(
             text,
-            "record=7\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=5\nhow=exit code 0 record=8\n\n"
+            "record=7\nsource=work\npolicy_us=60\nstart_us=2000\nend_us=3000000\nsent=5\nhow=exit code 0 record=8\n\n"
         );
     }
 }

@@ -227,6 +227,7 @@ fn policy() {
     plant("policy_question", "assumed", assumed.as_bytes());
     let report = Report {
         record: 7,
+        source: "work".parse().expect("a name"),
         policy: Duration::from_micros(60),
         start: Some(Duration::from_millis(2)),
         connect: None,

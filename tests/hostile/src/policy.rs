@@ -5,11 +5,11 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use bulkhead_policy::{
-    Call, Compiled, DomainRef, Expectations, Includes, Policy, PolicyFile, Rejected, Requested,
-    System, Unreadable,
+    Call, Compiled, DomainRef, Includes, Policy, PolicyFile, Rejected, Requested, System,
+    Unreadable,
 };
 use policy_administration::service::Request;
-use policy_analysis::Explainer;
+use policy_analysis::{Expectations, Explainer};
 use policyd::wire::{ANSWER_MAX, Question};
 use qrexec_protocol::policy::Answer;
 
@@ -202,7 +202,7 @@ pub fn system(data: &[u8]) {
 
 /// A qrexec daemon that tells the end of a call.
 pub fn report(data: &[u8]) {
-    if let Ok(close) = policyd::report::decode(data) {
+    if let Ok(policyd::report::Report { close, .. }) = policyd::report::decode(data) {
         assert!(!close.end.contains(char::is_control) && close.end.chars().count() <= 200);
     }
 }

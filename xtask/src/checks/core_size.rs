@@ -8,42 +8,51 @@ use anyhow::{Context, bail};
 
 use crate::checkout;
 
-/// What decides a call once the policy has been read: rules and how they are found, the system,
-/// the verdict, permissions with an end, and the record without which nothing is answered.
-const DECIDES: [&str; 19] = [
-    "policies/language/src/bound.rs",
-    "policies/language/src/call.rs",
-    "policies/language/src/choices.rs",
-    "policies/language/src/compiled.rs",
-    "policies/language/src/hash.rs",
-    "policies/language/src/index.rs",
-    "policies/language/src/pattern.rs",
-    "policies/language/src/places.rs",
-    "policies/language/src/policy.rs",
-    "policies/language/src/rule.rs",
-    "policies/language/src/rules.rs",
-    "policies/language/src/system.rs",
-    "policies/language/src/target.rs",
-    "policies/language/src/verdict.rs",
-    "policies/daemon/src/grants.rs",
-    "policies/ledger/src/chain.rs",
-    "policies/ledger/src/key.rs",
-    "policies/ledger/src/record.rs",
+/// What makes a policy and decides by it, whole: from the words of a line to the verdict.
+const LANGUAGE: &str = "policies/language/src";
+
+/// What else a call depends on: how a line is cut into words, permissions with an end, and the
+/// record without which nothing is answered.
+const DECIDES: [&str; 7] = [
+    "policies/text/src/words.rs",
+    "policies/daemon/src/grants/mod.rs",
     "policies/ledger/src/writer.rs",
+    "policies/ledger/src/record.rs",
+    "policies/ledger/src/chain.rs",
+    "policies/ledger/src/head.rs",
+    "policies/ledger/src/seal.rs",
+];
+
+/// What is told to whoever decides, or tells what is wrong; it decides nothing.
+const AROUND: [&str; 6] = [
+    "policies/system/src/system.rs",
+    "policies/system/src/document.rs",
+    "policies/system/src/hash.rs",
+    "policies/text/src/diagnostic.rs",
+    "policies/text/src/place.rs",
+    "policies/text/src/nearest.rs",
 ];
 
 /// So many lines of code, without comments, blank lines and tests.
 const MOST: usize = 3_000;
 
-/// Counts the lines of what decides, and of the language crate with its reader of texts; fails when
-/// what decides has grown past the promise.
+/// Counts the lines of the decision core: the language crate, the check of grants and what adds a
+/// record to the ledger. Fails when that has grown past the promise.
+///
+/// A line counts that is neither blank nor only a comment, above a file's tests. Long lines gain
+/// nothing: the formatter breaks them.
 pub fn core_size() -> anyhow::Result<()> {
-    let mut core = 0;
+    let language = of_folder(&checkout().join(LANGUAGE))?;
+    let mut core = language;
     for file in DECIDES {
         core += lines(&checkout().join(file))?;
     }
-    let language = of_folder(&checkout().join("policies/language/src"))?;
-    println!("{core} lines of code decide; the language crate has {language}");
+    let mut around = 0;
+    for file in AROUND {
+        around += lines(&checkout().join(file))?;
+    }
+    println!("{core} lines of code decide, {language} of them the language crate's");
+    println!("the system's information, and diagnostics as data, have {around}");
     if core > MOST {
         bail!("what decides has {core} lines of code, and may have {MOST}");
     }

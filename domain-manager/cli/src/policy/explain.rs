@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 
-use bulkhead_policy::{Call, DomainRef, Policy, Rejected, Requested, System};
+use bulkhead_policy::{Call, DomainRef, Policy, Rejected, Relay, Requested, System};
 use bulkhead_types::Service;
 use policy_analysis::Explainer;
 use serde::Deserialize;
@@ -201,7 +201,7 @@ fn call(request: &Request, system: &System) -> Result<Call, NoCall> {
         .filter(|s| !s.is_empty())
     {
         let remote = domain(remote)?;
-        let may = system.may_speak_for(&source, &remote);
+        let may = Relay::may_speak_for(&source, &remote, system);
         may.map_err(|denial| NoCall::Refused(denial.to_string()))?;
         source = remote;
     }

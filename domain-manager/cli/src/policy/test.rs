@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use bulkhead_policy::{Diagnostic, Expectations, Policy, SourceMap, System};
+use bulkhead_policy::{Diagnostic, Policy, SourceMap, System};
+use policy_analysis::Expectations;
 use policyd::render;
 use serde::Serialize;
 

@@ -13,9 +13,10 @@ fn main() -> ExitCode {
     match answer() {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
-            eprintln!("{refusal}");
+            // Clients take all of it for the message.
+            eprint!("{refusal}");
             if let Refusal::Internal(details) = &refusal {
-                eprintln!("policy service: {details}");
+                eprintln!("\npolicy service: {details}");
             }
             ExitCode::from(refusal.code())
         }

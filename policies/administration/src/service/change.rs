@@ -148,7 +148,7 @@ impl Machine {
             return Err(Refusal::Other(message).into());
         }
         let changed = live.with(&path, content);
-        check(&changed, &path)?;
+        check(&changed, &path, content.is_none())?;
         let verb = if content.is_some() {
             "Replace"
         } else {
@@ -190,22 +190,23 @@ impl Machine {
 
 /// Holds a file against what the caller thinks it is.
 fn expect(file: &File, token: &Token, before: Option<&[u8]>) -> Result<(), Refusal> {
+    let told = |what| Refusal::Token(what, file.clone());
     match (token, before) {
         (Token::Any, _) | (Token::New, None) => Ok(()),
-        (Token::New, Some(_)) => Err(Refusal::Token(format!("`{file}` is there already"))),
-        (Token::Sha256(_), None) => Err(Refusal::Token(format!("there is no `{file}`"))),
+        (Token::New, Some(_)) => Err(told("File exists but token is 'new'")),
+        (Token::Sha256(_), None) => Err(told("File doesn't exist, but token isn't 'new'")),
         (Token::Sha256(digest), Some(content)) => match sha256_hex(content) == *digest {
             true => Ok(()),
-            false => Err(Refusal::Token(format!("`{file}` is another by now"))),
+            false => Err(told("Token mismatch")),
         },
     }
 }
 
 /// Whether a changed set may go live. Of other files than the caller's no text is told.
-fn check(changed: &Set, path: &str) -> Result<Policy, Refusal> {
+fn check(changed: &Set, path: &str, removed: bool) -> Result<Policy, Refusal> {
     let policy = changed
         .policy()
-        .map_err(|rejected| Refusal::Syntax(told(changed, path, &rejected)))?;
+        .map_err(|rejected| Refusal::Syntax(told(changed, path, removed, &rejected)))?;
     let places = |d: &Diagnostic, sources: &SourceMap| {
         let at = d.span.map(|span| sources.location(span));
         at.map_or_else(String::new, |at| short(changed, &at.file, at.line))
@@ -230,7 +231,7 @@ fn short(set: &Set, name: &str, line: impl Display) -> String {
     format!("{}:{line}", name.strip_prefix(&base).unwrap_or("elsewhere"))
 }
 
-fn told(changed: &Set, path: &str, rejected: &Rejected) -> String {
+fn told(changed: &Set, path: &str, removed: bool, rejected: &Rejected) -> String {
     let errors = rejected.diagnostics.iter();
     let errors = errors.filter(|d| d.severity == Severity::Error);
     let told = errors.map(|d| {
@@ -242,13 +243,27 @@ fn told(changed: &Set, path: &str, rejected: &Rejected) -> String {
         match changed.inside(&at.file) == Some(path) {
             true => {
                 let place = short(changed, &at.file, format!("{}:{}", at.line, at.column));
-                format!("{place}: {}", d.message)
+                format!("{place}: {}{}", kind(d), d.message)
             }
-            false => format!(
-                "{}: no longer makes sense",
-                short(changed, &at.file, at.line)
-            ),
+            false => {
+                let place = short(changed, &at.file, at.line);
+                match removed && d.code == Some("no-file") {
+                    true => format!("{place}: including a file that will be removed"),
+                    false => format!("{place}: no longer makes sense"),
+                }
+            }
         }
     });
     told.take(TOLD_MAX).collect::<Vec<_>>().join("; ")
+}
+
+/// The kind of an error, as clients of Qubes know it.
+fn kind(diagnostic: &Diagnostic) -> &'static str {
+    match diagnostic.code {
+        Some("fields") => "wrong number of fields: ",
+        Some("characters") => "contains invalid characters: ",
+        Some("parameters") => "invalid number of params: ",
+        Some("no-file") => "not a file: ",
+        _ => "",
+    }
 }

@@ -56,7 +56,10 @@ fn list(live: &Set, include: bool) -> Vec<u8> {
         true => path.strip_prefix("include/"),
         false => path.strip_suffix(".policy"),
     });
-    let names = names.filter(|name| !name.contains('/'));
+    let mut names: Vec<_> = names.filter(|name| !name.contains('/')).collect();
+    // By name, which is not the order of paths: `.policy` comes after `-`.
+    names.sort_unstable();
+    let names = names.into_iter();
     names
         .flat_map(|name| format!("{name}\n").into_bytes())
         .collect()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Why a domain's request is refused. Callers know the kinds by their first word.
+//! Why a domain's request is refused. Callers know the kinds by their first word, and Qubes' own
+//! client and its tests some of the words after it.
 
 use thiserror::Error;
 
@@ -10,21 +11,21 @@ use super::request::File;
 pub enum Refusal {
     /// The request makes no sense.
     #[error("PolicyAdminProtocolException {0}")]
-    Protocol(&'static str),
+    Protocol(String),
     /// No file can be called that.
     #[error(
-        "PolicyAdminInvalidFileNameException a file is named with letters, digits, `_` and `-`"
+        "PolicyAdminInvalidFileNameException Invalid policy file name: {0}; a file is named with letters, digits, `_` and `-`"
     )]
-    InvalidFileName,
+    InvalidFileName(String),
     /// The file is a link to somewhere else.
     #[error("PolicyAdminInvalidFilePathException `{0}` leads out of the policy directory")]
     InvalidFilePath(File),
     /// There is no such file.
-    #[error("PolicyAdminFileNotFoundException there is no `{0}`")]
+    #[error("PolicyAdminFileNotFoundException Not found: {0}")]
     FileNotFound(File),
     /// The file is not what the caller thinks it is.
-    #[error("PolicyAdminTokenException {0}")]
-    Token(String),
+    #[error("PolicyAdminTokenException {0}: {1}")]
+    Token(&'static str, File),
     /// The policy would have errors.
     #[error("PolicyAdminSyntaxException {0}")]
     Syntax(String),
@@ -37,6 +38,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The request makes no sense.
+    pub(super) fn protocol(why: impl Into<String>) -> Self {
+        Self::Protocol(why.into())
+    }
+
     /// The exit code of the service.
     pub fn code(&self) -> u8 {
         match self {

@@ -75,15 +75,30 @@ impl Request {
             Some(verb) => (true, verb),
             None => (false, service.strip_prefix("policy.").unwrap_or_default()),
         };
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+');
+        if !argument.bytes().all(legal) {
+            let argument = argument.escape_debug();
+            return Err(Refusal::Protocol(format!(
+                "Invalid argument: `{argument}`; letters, digits, `.`, `_`, `-` and `+` may stand in it"
+            )));
+        }
         match verb {
-            "List" if argument.is_empty() => Ok(Self::List { include }),
-            "List" => Err(Refusal::Protocol("the service takes no argument")),
-            "Get" => Ok(Self::Get(File::named(include, argument)?)),
+            "List" if !argument.is_empty() => Err(Refusal::protocol("Unexpected argument")),
+            "List" => {
+                nothing_in(input)?;
+                Ok(Self::List { include })
+            }
+            "Get" => {
+                nothing_in(input)?;
+                Ok(Self::Get(File::named(include, argument)?))
+            }
             "Replace" => {
                 let file = File::named(include, argument)?;
                 let mut bytes = read_at_most(input, TOKEN_MAX + 1 + CONTENT_MAX)?;
                 let end = bytes.iter().position(|b| *b == b'\n');
-                let end = end.ok_or(Refusal::Protocol("a line with a token has to come first"))?;
+                let end = end.ok_or_else(|| {
+                    Refusal::protocol("Payload needs to include first line with token")
+                })?;
                 let content = bytes.split_off(end + 1);
                 bytes.truncate(end);
                 let token = Token::parse(&bytes)?;
@@ -98,12 +113,33 @@ impl Request {
                 let token = Token::parse(&read_at_most(input, TOKEN_MAX)?)?;
                 Ok(Self::Remove { file, token })
             }
-            "GetFiles" if !include && !argument.is_empty() => Ok(Self::GetFiles {
-                service: argument.to_owned(),
-            }),
-            "GetFiles" if !include => Err(Refusal::Protocol("the argument has to name a service")),
-            _ => Err(Refusal::Protocol("there is no such service")),
+            "GetFiles" if !include => {
+                nothing_in(input)?;
+                if argument.is_empty() {
+                    return Err(Refusal::protocol("Service cannot be empty"));
+                }
+                if argument.contains('+') {
+                    return Err(Refusal::Protocol(format!(
+                        "Service `{argument}` contains invalid characters: `+`"
+                    )));
+                }
+                Ok(Self::GetFiles {
+                    service: argument.to_owned(),
+                })
+            }
+            _ => Err(Refusal::Protocol(format!(
+                "unrecognized method: {}",
+                service.escape_debug()
+            ))),
         }
+    }
+}
+
+/// For services that are told nothing: input would mean that the caller wants something else.
+fn nothing_in(input: impl Read) -> Result<(), Refusal> {
+    match read_at_most(input, 0) {
+        Err(Refusal::Protocol(_)) => Err(Refusal::protocol("Unexpected payload")),
+        other => other.map(|_| ()),
     }
 }
 
@@ -112,7 +148,7 @@ fn read_at_most(input: impl Read, most: usize) -> Result<Vec<u8>, Refusal> {
     let read = input.take(most as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error: io::Error| Refusal::Internal(format!("cannot read: {error}")))?;
     match bytes.len() > most {
-        true => Err(Refusal::Protocol("the input is too long")),
+        true => Err(Refusal::protocol("the input is too long")),
         false => Ok(bytes),
     }
 }
@@ -128,7 +164,7 @@ impl File {
                 include,
                 name: name.to_owned(),
             }),
-            false => Err(Refusal::InvalidFileName),
+            false => Err(Refusal::InvalidFileName(name.to_owned())),
         }
     }
 
@@ -149,18 +185,16 @@ impl fmt::Display for File {
 
 impl Token {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(bytes).unwrap_or_default();
-        let digest = text.strip_prefix("sha256:").filter(|digest| {
-            let digit = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
-            digest.len() == 64 && digest.bytes().all(digit)
-        });
-        match (text, digest) {
-            ("any", _) => Ok(Self::Any),
-            ("new", _) => Ok(Self::New),
-            (_, Some(digest)) => Ok(Self::Sha256(digest.to_owned())),
-            _ => Err(Refusal::Protocol(
-                "a token is `any`, `new` or `sha256:DIGEST`",
-            )),
+        match std::str::from_utf8(bytes).unwrap_or_default() {
+            "any" => Ok(Self::Any),
+            "new" => Ok(Self::New),
+            // One that is no digest matches nothing.
+            text => match text.strip_prefix("sha256:") {
+                Some(digest) => Ok(Self::Sha256(digest.to_owned())),
+                None => Err(Refusal::protocol(
+                    "Unrecognized token; it is `any`, `new` or `sha256:DIGEST`",
+                )),
+            },
         }
     }
 }
@@ -208,15 +242,19 @@ mod tests {
     #[test]
     fn anything_else_is_refused_before_a_file_is_looked_at() {
         let file_name = "PolicyAdminInvalidFileNameException";
-        for name in [
-            "", ".", "..", "a.b", "a/b", "a+b", "30 user", "\u{e4}", "Upper",
-        ] {
+        for name in ["", ".", "..", "a.b", "a+b", "Upper"] {
             let refusal = read(&format!("policy.Get+{name}"), "").unwrap_err();
             assert!(refusal.starts_with(file_name), "{name}: {refusal}");
         }
         let protocol = "PolicyAdminProtocolException";
         for (call, input) in [
             ("policy.List+x", ""),
+            ("policy.List", "x"),
+            ("policy.Get+x", "x"),
+            ("policy.Get+a/b", ""),
+            ("policy.Get+30 user", ""),
+            ("policy.Get+\u{e4}", ""),
+            ("policy.GetFiles+a+b", ""),
             ("policy.GetFiles", ""),
             ("policy.include.GetFiles+x", ""),
             ("policy.Reload", ""),
@@ -224,9 +262,8 @@ mod tests {
             ("policy.Replace+a", "any"),
             ("policy.Replace+a", "sometimes\n"),
             ("policy.Replace+a", "\n"),
-            ("policy.Replace+a", "sha256:12\n"),
             ("policy.Remove+a", "any\n"),
-            ("policy.Remove+a", "sha256:\u{e4}"),
+            ("policy.Remove+a", "sha256"),
         ] {
             let refusal = read(call, input).unwrap_err();
             assert!(refusal.starts_with(protocol), "{call}: {refusal}");

@@ -82,7 +82,7 @@ fn a_domain_sees_what_there_is() {
     let missing = machine.call("policy.Get+40-none", "");
     assert_eq!(
         missing,
-        "! PolicyAdminFileNotFoundException there is no `40-none.policy`"
+        "! PolicyAdminFileNotFoundException Not found: 40-none.policy"
     );
     assert_eq!(
         machine.call("policy.GetFiles+qubes.Filecopy", ""),
@@ -186,7 +186,7 @@ fn what_would_make_the_policy_invalid_changes_nothing_and_tells_no_text_of_other
     );
     insta::assert_snapshot!(refusal, @"! PolicyAdminSyntaxException 30-user.policy:1:24: expected `allow`, `deny` or `ask`, found `alow`");
     // An include that is used cannot go.
-    insta::assert_snapshot!(machine.call("policy.include.Remove+admin", "any"), @"! PolicyAdminSyntaxException 90-default.policy:1: no longer makes sense");
+    insta::assert_snapshot!(machine.call("policy.include.Remove+admin", "any"), @"! PolicyAdminSyntaxException 90-default.policy:1: including a file that will be removed");
     // A test of dom0 stands against it.
     let input = "any\nqubes.Filecopy * work vault allow\n";
     insta::assert_snapshot!(machine.call("policy.Replace+30-user", input), @"! PolicyAdminException expectations are not met: 90-default.test:4");

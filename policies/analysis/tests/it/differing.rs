@@ -7,8 +7,8 @@ use bulkhead_policy::{Call, DomainRef, Policy, Requested, System, Verdict};
 use policy_analysis::{Decided, Difference, Kind};
 use proptest::prelude::*;
 
-use crate::random;
-use crate::world::{policy, system};
+use policy_samples::random;
+use policy_samples::small::{policy, system};
 
 fn differ(old: &str, new: &str) -> String {
     let (old, new, system) = (policy(old), policy(new), system());

@@ -3,7 +3,7 @@
 
 use policy_analysis::{Graph, Matrix, who_can};
 
-use crate::world::{policy, system};
+use policy_samples::small::{policy, system};
 
 const RULES: &str = "\
 s * work vault allow

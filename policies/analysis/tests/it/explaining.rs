@@ -3,7 +3,8 @@
 
 use policy_analysis::Explainer;
 
-use crate::world::{call, policy, system, told};
+use policy_samples::small::{call, policy, system};
+use policy_samples::told;
 
 fn explain(rules: &str, source: &str, target: &str, service: &str) -> String {
     let (policy, system) = (policy(rules), system());

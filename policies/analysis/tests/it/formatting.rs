@@ -5,7 +5,7 @@ use bulkhead_policy::Policy;
 use policy_analysis::format_policy;
 use proptest::prelude::*;
 
-use crate::random;
+use policy_samples::random;
 
 #[test]
 fn fields_stand_below_each_other_and_comments_stay() {

@@ -4,7 +4,7 @@
 use bulkhead_policy::{Domain, System};
 use policy_analysis::{Networks, lint};
 
-use crate::world::{domain, policy, system};
+use policy_samples::small::{domain, policy, system};
 
 fn found(rules: &str, system: Option<&System>, networks: Option<&Networks>) -> String {
     let policy = policy(rules);

@@ -5,9 +5,8 @@
 
 mod differing;
 mod drawing;
+mod expecting;
 mod explaining;
 mod formatting;
 mod linting;
-mod random;
 mod suggesting;
-mod world;

@@ -8,8 +8,9 @@ use policy_analysis::Explainer;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::random::{self, every_call};
-use crate::world::{call, policy, system, told};
+use policy_samples::random::{self, every_call};
+use policy_samples::small::{call, policy, system};
+use policy_samples::told;
 
 fn suggested(rules: &str, source: &str, target: &str) -> String {
     let (policy, system) = (policy(rules), system());
@@ -28,7 +29,7 @@ fn suggested(rules: &str, source: &str, target: &str) -> String {
 fn a_rule_names_one_service_argument_source_and_target() {
     assert_eq!(suggested("", "work", "vault"), "s + work vault allow");
     assert_eq!(
-        suggested("s * * * deny", "work", crate::world::WORK_UUID),
+        suggested("s * * * deny", "work", policy_samples::small::WORK_UUID),
         "no rule can allow it: a domain cannot call itself"
     );
     assert_eq!(

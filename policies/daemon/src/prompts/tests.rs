@@ -14,7 +14,7 @@ use super::*;
 use crate::announcer::Announcer;
 use crate::book::Book;
 use crate::clock::Moment;
-use crate::grants_file::GrantsFile;
+use crate::grants::GrantsFile;
 use crate::live::Live;
 use crate::prepare::ReadPolicy;
 use crate::settings::Settings;

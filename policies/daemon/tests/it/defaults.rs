@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bulkhead_policy::{Expectations, System};
+use bulkhead_policy::System;
+use policy_analysis::Expectations;
 use policyd::{Directory, load_policy, render};
 
 fn defaults() -> PathBuf {

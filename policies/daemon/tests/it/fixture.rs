@@ -208,8 +208,10 @@ impl Machine {
     }
 
     /// Tells how a call ended, as a qrexec daemon does.
-    pub fn report_end(&self, call: u64, how: &str) {
-        let report = format!("record={call}\npolicy_us=50\nend_us=900000\nsent=10\nhow={how}\n\n");
+    pub fn report_end(&self, source: &str, call: u64, how: &str) {
+        let report = format!(
+            "record={call}\nsource={source}\npolicy_us=50\nend_us=900000\nsent=10\nhow={how}\n\n"
+        );
         assert_eq!(self.send(report.as_bytes()), "");
     }
 

@@ -149,7 +149,7 @@ fn a_grant_ends_with_its_time_and_so_do_its_calls() {
     );
     assert!(!allowed(&machine, "qubes.Gpg"));
     writeln!(reporter.get_mut(), "done {call}").unwrap();
-    machine.report_end(call, "the grant has ended");
+    machine.report_end("work", call, "the grant has ended");
     let closed = machine.await_record(|event| matches!(event, Event::Close(_)));
     let Event::Close(closed) = closed else {
         panic!()

@@ -179,7 +179,8 @@ fn the_end_of_an_allowed_call_is_told_by_its_number_and_recorded() {
     assert!(!denied.contains("record="), "{denied}");
     let answer = machine.ask("work", "@dispvm", "qubes.OpenInVM");
     let line = answer.lines().find(|line| line.starts_with("record="));
-    let report = |line: &str| format!("{line}\npolicy_us=60\nend_us=5000\nhow=over\n\n");
+    let report =
+        |line: &str| format!("{line}\nsource=work\npolicy_us=60\nend_us=5000\nhow=over\n\n");
     assert_eq!(machine.send(report(line.unwrap()).as_bytes()), "");
     // A call that never was, and what is no report.
     assert_eq!(machine.send(report("record=99").as_bytes()), "");

@@ -23,7 +23,9 @@ fn the_end_of_a_call_is_recorded_as_it_was_reported() {
     let call = call_of(&machine.ask("work", "vault", "qubes.Gpg"));
     assert_eq!(machine.status().under_way, 1);
     write!(reporter.get_mut(), "open {call}\ndone {call}\n").unwrap();
-    machine.report_end(call, "the caller has ended it");
+    machine.report_end("vault", call, "nobody asked vault");
+    machine.report_end("work", call, "the caller has ended it");
+    machine.report_end("work", call, "and once more");
     let Event::Close(closed) = machine.await_record(|e| matches!(e, Event::Close(_))) else {
         panic!()
     };
@@ -51,6 +53,13 @@ fn the_end_of_a_call_is_recorded_as_it_was_reported() {
     while machine.status().under_way > 0 {
         assert!(begin.elapsed().as_secs() < 30);
     }
+    let ends = machine.ledger().into_iter();
+    let ends = ends.filter(|entry| matches!(entry.event, Event::Close(_)));
+    assert_eq!(
+        ends.count(),
+        1,
+        "a call has one end, and its own domain tells it"
+    );
 }
 
 #[test]

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines that bring in other files.
 
-use super::line::Word;
-use super::{Form, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, Parser, field};
-use crate::diagnostic::Diagnostic;
+use bulkhead_policy_text::{Diagnostic, Span, Word, nearest};
+
+use super::{Form, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, Parser};
 use crate::files::{FileKind, Unreadable, join, old_file};
 use crate::pattern::{ArgumentPattern, Pattern, ServicePattern};
 use crate::rule::{Action, Rule};
-use crate::span::Span;
-use crate::suggest::nearest;
 
 const DIRECTIVES: [&str; 4] = [
     "!include",
@@ -47,7 +45,7 @@ impl Parser<'_> {
             }
             unknown => {
                 let message = format!("there is no directive `{unknown}`");
-                let error = Diagnostic::error(words[0].span, message);
+                let error = words[0].error(message);
                 self.report(error.did_you_mean(nearest(unknown, DIRECTIVES)));
             }
         }
@@ -90,7 +88,7 @@ impl Parser<'_> {
         let message = format!("expected `{} {}`", words[0].text, names.join(" "));
         let error = Diagnostic::error(span, message);
         let label = format!("{} words follow, not {}", words.len() - 1, names.len());
-        self.report(error.label(label));
+        self.report(error.label(label).code("parameters"));
         &[]
     }
 
@@ -100,7 +98,7 @@ impl Parser<'_> {
             Ok(names) => names,
             Err(why) => {
                 let message = format!("cannot include the directory `{directory}`: {why}");
-                return self.report(Diagnostic::error(path.span, message));
+                return self.report(path.error(message));
             }
         };
         names.sort();
@@ -109,7 +107,7 @@ impl Parser<'_> {
                 FileKind::Ignored => {}
                 FileKind::BadName => {
                     let message = format!("`{directory}/{}` is badly named", name.escape_debug());
-                    let error = Diagnostic::error(path.span, message);
+                    let error = path.error(message);
                     self.report(
                         error.help("policy files are named with `0-9`, `a-z`, `_`, `.`, `-`"),
                     );
@@ -128,17 +126,8 @@ impl Parser<'_> {
         path: Word<'_>,
         span: Span,
     ) {
-        let service_pattern = self.checked(field::service(service));
-        let argument_pattern = self.checked(field::argument(argument));
-        match (service_pattern, argument_pattern) {
-            (Some(ServicePattern::Any), Some(ArgumentPattern::Exactly(_))) => {
-                let message = "every service, but one argument";
-                self.report(Diagnostic::error(argument.span, message).label("expected `*`"));
-            }
-            (Some(service), Some(argument)) => {
-                self.include(path, span, &Form::OfService(service, argument));
-            }
-            _ => {}
+        if let Some((service, argument)) = self.service_and_argument(service, argument) {
+            self.include(path, span, &Form::OfService(service, argument));
         }
     }
 
@@ -232,7 +221,7 @@ impl Parser<'_> {
             Ok(text) => self.file(path, &text, Some(span), form),
             Err(why) => {
                 let message = format!("cannot include `{path}`: {why}");
-                self.report(Diagnostic::error(span, message));
+                self.report(Diagnostic::error(span, message).code("no-file"));
             }
         }
     }

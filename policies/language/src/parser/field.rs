@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The five fields of a rule, each read from one word.
 
-use super::line::Word;
-use crate::diagnostic::Diagnostic;
+use bulkhead_policy_text::{Diagnostic, Word, nearest};
+
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};
-use crate::suggest::nearest;
 
 /// The words that may follow `@`, as they are spelled in the source field.
 const SOURCE_KEYWORDS: [&str; 4] = ["@adminvm", "@anyvm", "@tag:", "@type:"];
@@ -20,7 +19,7 @@ pub(super) fn service(word: Word<'_>) -> Result<ServicePattern, Diagnostic> {
         return Ok(ServicePattern::Any);
     }
     if let Some(plus) = word.text.find('+') {
-        let error = Diagnostic::error(word.from(plus).span, "the argument is a field of its own");
+        let error = word.from(plus).error("the argument is a field of its own");
         let (name, argument) = word.text.split_at(plus);
         return Err(error
             .label("expected a blank before this")
@@ -36,7 +35,8 @@ pub(super) fn argument(word: Word<'_>) -> Result<ArgumentPattern, Diagnostic> {
     }
     if !word.text.starts_with('+') {
         let message = format!("expected `*` or `+ARGUMENT`, found `{}`", word.text);
-        let error = Diagnostic::error(word.span, message).label("not an argument");
+        let error = word.error(message).label("not an argument");
+        let error = error.code("characters");
         let as_argument = Word {
             text: word.text,
             span: word.span,
@@ -58,7 +58,7 @@ fn alphabet(word: Word<'_>, what: &str, plus: bool) -> Result<(), Diagnostic> {
         Some((at, bad)) => {
             let span = word.from(at).until(bad.len_utf8()).span;
             let message = format!("`{bad}` cannot stand in a{} {what}", article(what));
-            let error = Diagnostic::error(span, message);
+            let error = Diagnostic::error(span, message).code("characters");
             Err(match bad {
                 '*' => error.help("there are no partial wildcards: `*` stands alone or not at all"),
                 _ => error.help("allowed are letters, digits, `_`, `-` and `.`"),
@@ -79,7 +79,7 @@ pub(super) fn source(word: Word<'_>) -> Result<Pattern, Diagnostic> {
     match pattern(word, &SOURCE_KEYWORDS)? {
         Pattern::Default | Pattern::DispVm => {
             let message = format!("`{}` cannot be a source", word.text);
-            let error = Diagnostic::error(word.span, message).label("only a target");
+            let error = word.error(message).label("only a target");
             Err(match word.text {
                 "@default" => error.help("any domain is written `@anyvm`, dom0 as well `*`"),
                 _ => error.help("running disposables are written `@type:DispVM`"),
@@ -98,11 +98,11 @@ fn pattern(word: Word<'_>, keywords: &[&str]) -> Result<Pattern, Diagnostic> {
         match word.text.strip_prefix(prefix) {
             Some("") => {
                 let message = format!("nothing follows `{prefix}`");
-                Err(Diagnostic::error(word.span, message).label("expected a name after the colon"))
+                Err(word.error(message).label("expected a name after the colon"))
             }
             Some(suffix) if suffix.starts_with('@') && prefix != "@dispvm:" => {
                 let message = format!("`{suffix}` cannot follow `{prefix}`");
-                let error = Diagnostic::error(word.from(prefix.len()).span, message);
+                let error = word.from(prefix.len()).error(message);
                 Err(error.label("expected a name"))
             }
             suffix => Ok(suffix.map(Box::from)),
@@ -138,18 +138,16 @@ fn pattern(word: Word<'_>, keywords: &[&str]) -> Result<Pattern, Diagnostic> {
 pub(super) fn redirect(word: Word<'_>) -> Result<Redirect, Diagnostic> {
     let text = word.text;
     if text.is_empty() {
-        return Err(Diagnostic::error(
-            word.span,
-            "expected a domain, found nothing",
-        ));
+        return Err(word.error("expected a domain, found nothing"));
     }
     if text == "*" || text == "@default" || text == "@anyvm" || is_group(text) {
         let message = format!("`{text}` is not one domain");
-        let error = Diagnostic::error(word.span, message).label("where should the call go?");
+        let error = word.error(message).label("where should the call go?");
         return Err(error.help("name a domain, `@adminvm`, `@dispvm` or `@dispvm:TEMPLATE`"));
     }
     match text.strip_prefix("@dispvm:") {
-        Some("") => Err(Diagnostic::error(word.span, "nothing follows `@dispvm:`")
+        Some("") => Err(word
+            .error("nothing follows `@dispvm:`")
             .label("expected the name of a disposable template")),
         Some(template) => Ok(Redirect::DispVmOf(disposable_template(word, template)?)),
         None if text == "@dispvm" => Ok(Redirect::DispVm),
@@ -171,7 +169,9 @@ fn disposable_template(word: Word<'_>, template: &str) -> Result<DomainPattern, 
     if template.starts_with('@') {
         let message = format!("`{template}` is not a disposable template");
         let at = word.text.len() - template.len();
-        return Err(Diagnostic::error(word.from(at).span, message)
+        return Err(word
+            .from(at)
+            .error(message)
             .help("write `@dispvm:NAME`, or `@dispvm:@tag:TAG` in a rule's target"));
     }
     Ok(DomainPattern::parse(template))
@@ -194,7 +194,8 @@ fn plain(word: Word<'_>, keywords: &[&str]) -> Result<DomainPattern, Diagnostic>
     });
     let message = format!("there is no keyword `{}`", word.text);
     let list = keywords.join("`, `");
-    Err(Diagnostic::error(word.span, message)
+    Err(word
+        .error(message)
         .label("unknown keyword")
         .note(format!("keywords here are `{list}`"))
         .did_you_mean(likely))

@@ -18,15 +18,13 @@
 
 mod directive;
 mod field;
-pub(crate) mod line;
 mod option;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use bulkhead_policy_text::{Diagnostic, FileId, Severity, SourceMap, Span, Word};
+
 use crate::files::{Includes, PolicyFile};
 use crate::pattern::{ArgumentPattern, ServicePattern};
 use crate::rule::Rule;
-use crate::span::{FileId, SourceMap, Span};
-use line::Word;
 
 /// Files may include files this deep.
 pub(crate) const INCLUDE_DEPTH_MAX: usize = 32;
@@ -110,7 +108,7 @@ impl Parser<'_> {
     }
 
     fn line(&mut self, file: FileId, start: usize, content: &str, form: &Form) {
-        let words = match line::words(file, start, content) {
+        let words = match bulkhead_policy_text::words(file, start, content) {
             Ok(words) => words,
             Err(diagnostic) => return self.report(diagnostic),
         };

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a rule does: the action and the options behind it, and the rule as a whole.
 
+use bulkhead_policy_text::{Diagnostic, Word, nearest};
+
 use super::Parser;
 use super::field;
-use super::line::Word;
-use crate::diagnostic::Diagnostic;
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};
 use crate::rule::{Action, Options, Rule};
-use crate::suggest::nearest;
 
 const ACTIONS: [&str; 3] = ["allow", "deny", "ask"];
 const KEYS: [&str; 5] = ["target", "default_target", "user", "autostart", "notify"];
@@ -44,16 +43,24 @@ impl Parser<'_> {
         if rest.len() < 3 {
             return self.too_short(words, &FIELDS, SHAPE);
         }
-        let service = self.checked(field::service(*service_word));
-        let argument = self.checked(field::argument(*argument_word));
-        if let (Some(ServicePattern::Any), Some(ArgumentPattern::Exactly(_))) =
-            (&service, &argument)
-        {
-            let error = Diagnostic::error(argument_word.span, "every service, but one argument");
+        let about = self.service_and_argument(*service_word, *argument_word);
+        self.rule_end(about, words, rest);
+    }
+
+    /// Which calls are meant, as a rule and `!include-service` say it.
+    pub(super) fn service_and_argument(
+        &mut self,
+        service_word: Word<'_>,
+        argument_word: Word<'_>,
+    ) -> Option<(ServicePattern, ArgumentPattern)> {
+        let service = self.checked(field::service(service_word));
+        let argument = self.checked(field::argument(argument_word))?;
+        if let (Some(ServicePattern::Any), ArgumentPattern::Exactly(_)) = (&service, &argument) {
+            let error = argument_word.error("every service, but one argument");
             self.report(error.label("expected `*`").did_you_mean(Some("*".into())));
-            return;
+            return None;
         }
-        self.rule_end(service, argument, words, rest);
+        Some((service?, argument))
     }
 
     /// A rule whose service was named by the directive that included its file.
@@ -65,7 +72,7 @@ impl Parser<'_> {
     ) {
         match words.len() {
             0..3 => self.too_short(words, &FIELDS[2..], SHAPE_OF_SERVICE),
-            _ => self.rule_end(Some(service), Some(argument), words, words),
+            _ => self.rule_end(Some((service, argument)), words, words),
         }
     }
 
@@ -75,22 +82,22 @@ impl Parser<'_> {
         };
         let argument_missing = fields.len() == 5 && words.len() == 4 && is_action(words[3]);
         if argument_missing {
-            let error = Diagnostic::error(words[1].span, "the rule has no argument");
+            let error = words[1].error("the rule has no argument");
             let fixed = format!("write `{} *` for any argument", words[0].text);
-            return self.report(error.label("this is the source").note(shape).help(fixed));
+            let error = error.label("this is the source").note(shape).help(fixed);
+            return self.report(error.code("fields"));
         }
         let missing = fields[words.len().min(fields.len() - 1)];
         let message = format!("expected {missing}, found the end of the line");
         let error = Diagnostic::error(first.span.to(last.span), message);
         let label = format!("{} of {} fields", words.len(), fields.len());
-        self.report(error.label(label).note(shape));
+        self.report(error.label(label).note(shape).code("fields"));
     }
 
     /// Source, target, action and options; `words` is the whole rule, `rest` begins at the source.
     fn rule_end(
         &mut self,
-        service: Option<ServicePattern>,
-        argument: Option<ArgumentPattern>,
+        about: Option<(ServicePattern, ArgumentPattern)>,
         words: &[Word<'_>],
         rest: &[Word<'_>],
     ) {
@@ -108,8 +115,8 @@ impl Parser<'_> {
             let warning = Diagnostic::warning(source_word.span, message);
             self.report(warning.help("running disposables are written `@type:DispVM`"));
         }
-        if let (Some(service), Some(argument), Some(source), Some(target), Some(action)) =
-            (service, argument, source, target, action)
+        if let (Some((service, argument)), Some(source), Some(target), Some(action)) =
+            (about, source, target, action)
         {
             let (first, last) = (words[0], words[words.len() - 1]);
             let span = first.span.to(last.span);
@@ -148,7 +155,7 @@ impl Parser<'_> {
     ) -> Option<Action> {
         if !is_action(word) {
             let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
-            let error = Diagnostic::error(word.span, message).label("not an action");
+            let error = word.error(message).label("not an action");
             self.report(error.note(SHAPE).did_you_mean(nearest(word.text, ACTIONS)));
             return None;
         }
@@ -169,7 +176,7 @@ impl Parser<'_> {
             }),
             _ if target == Some(&Pattern::Default) && common.target.is_none() => {
                 let message = "the rule allows a call that names no target, and names none either";
-                let error = Diagnostic::error(target_word.span, message);
+                let error = target_word.error(message);
                 self.report(error.help("add `target=DOMAIN`, or write `ask`"));
                 None
             }
@@ -184,21 +191,21 @@ impl Parser<'_> {
         let mut sound = true;
         for word in words {
             if word.text.starts_with('#') {
-                let error = Diagnostic::error(word.span, "a comment cannot follow a rule");
+                let error = word.error("a comment cannot follow a rule");
                 self.report(error.help("put it on a line of its own"));
                 return None;
             }
             let Some(equals) = word.text.find('=') else {
                 let message = format!("expected `KEY=VALUE`, found `{}`", word.text);
                 let likely = nearest(word.text, KEYS).map(|key| format!("{key}=…"));
-                self.report(Diagnostic::error(word.span, message).did_you_mean(likely));
+                self.report(word.error(message).did_you_mean(likely));
                 sound = false;
                 continue;
             };
             let (key, value) = (word.until(equals), word.from(equals + 1));
             if let Some(first) = seen.iter().find(|first| first.text == key.text) {
                 let message = format!("`{}=` is given twice", key.text);
-                let error = Diagnostic::error(key.span, message);
+                let error = key.error(message);
                 self.report(error.note_at(first.span, "first here"));
                 sound = false;
                 continue;
@@ -224,7 +231,8 @@ impl Given {
                 false => format!("there is no option `{}=`", key.text),
             };
             let list = takes.join("=`, `");
-            return Err(Diagnostic::error(key.span, message)
+            return Err(key
+                .error(message)
                 .note(format!("`{action}` takes `{list}=`"))
                 .did_you_mean(nearest(key.text, takes.iter().copied())));
         }
@@ -250,7 +258,7 @@ fn truth(word: Word<'_>) -> Result<bool, Diagnostic> {
                 _ => nearest(text, ["yes", "no"]),
             };
             let message = format!("expected `yes` or `no`, found `{text}`");
-            Err(Diagnostic::error(word.span, message).did_you_mean(likely))
+            Err(word.error(message).did_you_mean(likely))
         }
     }
 }

@@ -2,9 +2,9 @@
 //! Matching, resolution and the choices of `ask`, statement by statement of the specification
 //! of qrexec, 2.4 to 2.6.
 
-use bulkhead_policy::{Denial, DomainRef, Policy, Verdict};
-
-use crate::world::{BASE_UUID, DOM0_UUID, WORK_UUID, call, decide, policy, system, told};
+use bulkhead_policy::{Denial, DomainRef, Policy, Relay, Verdict};
+use policy_samples::small::{BASE_UUID, DOM0_UUID, WORK_UUID, call, decide, policy, system};
+use policy_samples::told;
 
 #[test]
 fn the_first_rule_that_matches_decides_and_none_is_deny() {
@@ -482,7 +482,7 @@ fn the_user_may_choose_a_remote_domain() {
 fn only_its_relay_speaks_for_a_remote_domain() {
     let speaks = |relay: &str, remote: &str| {
         let [relay, remote] = [relay, remote].map(|text| DomainRef::parse(text).unwrap());
-        system().may_speak_for(&relay, &remote)
+        Relay::may_speak_for(&relay, &remote, &system())
     };
     assert_eq!(speaks("personal", "remote"), Ok(()));
     for (relay, remote) in [("work", "remote"), ("personal", "far"), ("gone", "remote")] {

@@ -3,7 +3,8 @@
 
 use bulkhead_policy::Policy;
 
-use crate::world::{errors, policy, shown};
+use policy_samples::shown;
+use policy_samples::small::{errors, policy};
 
 #[test]
 fn several_errors_are_told_at_once() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Directives: what brings in which files, and how a circle ends.
 
-use crate::world::{load, shown};
+use policy_samples::shown;
+use policy_samples::small::load;
 
 fn rules(text: &str, others: &[(&str, &str)]) -> String {
     let policy = load(text, others).unwrap_or_else(|rejected| panic!("{rejected}"));
@@ -159,6 +160,7 @@ fn directives_say_what_is_wrong_with_them() {
     /p/30.policy:7:20: error: every service, but one argument
       | !include-service * + old
       |                    ^ expected `*`
+      help: did you mean `*`?
     /p/30.policy:8:1: warning: there are no older files: `/old` does not exist
       | !compat-4.0
       | ^^^^^^^^^^^ 

@@ -6,7 +6,5 @@
 mod deciding;
 mod diagnostics;
 mod differential;
-mod expectations;
 mod including;
 mod naive;
-mod world;

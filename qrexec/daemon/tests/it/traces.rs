@@ -40,10 +40,8 @@ fn each_stage_of_a_call_to_dom0_is_told() {
     let outcome = finish(&mut fixture.domain_calls(1, "dom0", "test.Say"), b"");
     assert_eq!(outcome.code, Some(3));
     let report = reports.recv().unwrap();
-    assert_eq!(
-        (&report["record"][..], &report["how"][..]),
-        ("8", "exit code 3")
-    );
+    let told = ["record", "source", "how"].map(|key| &report[key][..]);
+    assert_eq!(told, ["8", "work", "exit code 3"]);
     let stages = [
         "policy_us",
         "start_us",

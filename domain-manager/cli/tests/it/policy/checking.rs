@@ -137,6 +137,7 @@ fn diagnostics_for_programs_have_places() {
         },
         {
           "severity": "error",
+          "code": "fields",
           "message": "expected a target, found the end of the line",
           "file": "a/b",
           "line": 1,

@@ -5,12 +5,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::grants::{GrantState, Grants};
+use super::request::policy_of;
+use super::{Grant, GrantState, Grants};
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 16 << 20;
@@ -58,6 +60,43 @@ impl GrantsFile {
         let aside = self.path.with_extension("new");
         fs::write(&aside, serde_json::to_vec(&content)?)?;
         fs::rename(aside, &self.path)
+    }
+}
+
+impl Grants {
+    /// Those of before a restart. What ends with the source's stop is left out: nobody watched.
+    pub fn restored(last: u64, states: Vec<GrantState>) -> Self {
+        let kept = states
+            .into_iter()
+            .filter(|state| !state.request.while_running);
+        let live = kept.filter_map(|state| {
+            let policy = policy_of(state.id, &state.request).ok()?;
+            Some(Grant {
+                state,
+                policy: Arc::new(policy),
+                compiled: None,
+            })
+        });
+        Self {
+            last,
+            live: live.collect(),
+            system: None,
+        }
+    }
+
+    /// All of them, as they are now.
+    pub fn states(&self, now: Duration) -> Vec<GrantState> {
+        let live = self.live.iter();
+        live.map(|grant| GrantState {
+            left: grant.state.until_ms.map(|until| {
+                Duration::from_millis(until)
+                    .saturating_sub(now)
+                    .as_millis()
+                    .div_ceil(1000) as u64
+            }),
+            ..grant.state.clone()
+        })
+        .collect()
     }
 }
 

@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+/// A map with that hash.
+pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
-#[derive(Clone, Default)]
-pub(crate) struct Quick(u64);
+/// The hash.
+#[derive(Clone, Debug, Default)]
+pub struct Quick(u64);
 
 impl Quick {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-3.0-or-later
 //! Tests of a policy, in files `*.test` that stand beside it.
 //!
 //! ```text
@@ -22,21 +22,17 @@
     reason = "an error is made once and ends in a list; it is not passed up a hot path"
 )]
 
-use bulkhead_types::{DomainName, Service};
+mod declaration;
 
-use crate::call::{Call, DomainRef, Requested};
-use crate::diagnostic::{Diagnostic, Rejected};
-use crate::parser::line::{self, Word};
-use crate::policy::Policy;
-use crate::span::{SourceMap, Span};
-use crate::suggest::nearest;
-use crate::system::{Domain, System};
-use crate::verdict::Verdict;
+use bulkhead_policy::{
+    Call, Diagnostic, DomainRef, Policy, Rejected, Requested, SourceMap, Span, System, Verdict,
+    nearest,
+};
+use bulkhead_policy_text::{Word, words};
+use bulkhead_types::Service;
 
 const VERDICTS: [&str; 3] = ["allow", "deny", "ask"];
 const KEYS: [&str; 5] = ["target", "user", "autostart", "default_target", "targets"];
-const PROPERTIES: [&str; 3] = ["default_dispvm", "tags", "uuid"];
-const FLAGS: [&str; 3] = ["template_for_dispvms", "halted", "internal"];
 
 /// One file of expectations.
 #[derive(Clone, Debug)]
@@ -65,14 +61,14 @@ impl Expectations {
         let mut sources = SourceMap::default();
         let file = sources.add(name, text, None);
         let (mut diagnostics, mut lines) = (Vec::new(), Vec::new());
-        let mut domains = vec![dom0()];
+        let mut domains = vec![declaration::dom0()];
         let mut start = 0;
         for content in text.split_inclusive('\n') {
             let line = content.strip_suffix('\n').unwrap_or(content);
-            let read = line::words(file, start, line).and_then(|words| match words.as_slice() {
+            let read = words(file, start, line).and_then(|words| match words.as_slice() {
                 [] => Ok(()),
                 [first, rest @ ..] if first.text == "domain" => {
-                    domains.push(domain(*first, rest)?);
+                    domains.push(declaration::domain(*first, rest)?);
                     Ok(())
                 }
                 words => {
@@ -163,68 +159,6 @@ fn detail(verdict: &Verdict, key: &str) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn dom0() -> Domain {
-    Domain {
-        guivm: None,
-        ..plain(DomainName::dom0(), "AdminVM")
-    }
-}
-
-/// A domain that runs, has no tags, and is seen on dom0's screen.
-fn plain(name: DomainName, class: &str) -> Domain {
-    Domain {
-        name,
-        class: class.to_owned(),
-        uuid: None,
-        tags: Vec::new(),
-        template_for_dispvms: false,
-        default_dispvm: None,
-        power_state: "Running".to_owned(),
-        label: "red".to_owned(),
-        icon: String::new(),
-        guivm: Some(DomainName::dom0()),
-        internal: false,
-        relayvm: None,
-        transport_rpc: None,
-    }
-}
-
-fn domain(first: Word<'_>, rest: &[Word<'_>]) -> Result<Domain, Diagnostic> {
-    let [name, class, properties @ ..] = rest else {
-        return Err(Diagnostic::error(
-            first.span,
-            "expected `domain NAME CLASS`",
-        ));
-    };
-    let wrong = |word: Word<'_>, why: String| Diagnostic::error(word.span, why);
-    let parsed = DomainName::parse(name.text).map_err(|e| wrong(*name, e.to_string()))?;
-    let mut domain = plain(parsed, class.text);
-    for word in properties {
-        match word.text.split_once('=').unwrap_or((word.text, "")) {
-            ("template_for_dispvms", "") => domain.template_for_dispvms = true,
-            ("halted", "") => domain.power_state = "Halted".to_owned(),
-            ("internal", "") => domain.internal = true,
-            ("tags", tags) => domain.tags = tags.split(',').map(str::to_owned).collect(),
-            ("default_dispvm", template) => {
-                let template = DomainName::parse(template);
-                domain.default_dispvm = Some(template.map_err(|e| wrong(*word, e.to_string()))?);
-            }
-            ("uuid", uuid) => {
-                domain.uuid = Some(
-                    uuid.parse()
-                        .map_err(|_| wrong(*word, "expected a UUID in lower case".to_owned()))?,
-                );
-            }
-            (key, _) => {
-                let message = format!("a domain has no property `{key}`");
-                let known = PROPERTIES.into_iter().chain(FLAGS);
-                return Err(Diagnostic::error(word.span, message).did_you_mean(nearest(key, known)));
-            }
-        }
-    }
-    Ok(domain)
 }
 
 fn expectation(words: &[Word<'_>]) -> Result<Expectation, Diagnostic> {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::span::{SourceMap, Span};
+use crate::place::{SourceMap, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +39,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// Where; `None` when it is about the set of files and no text.
     pub span: Option<Span>,
-    /// A word for the kind of finding, which programs can rely on; lint has one, syntax none.
+    /// A word for the kind of finding, which programs can rely on; lint has one, of syntax what
+    /// others have to tell apart.
     pub code: Option<&'static str>,
     /// What, in one line, starting in lower case, without a full stop.
     pub message: String,

@@ -1,14 +1,16 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random policies, systems and calls of few words, so that they meet.
 
 use bulkhead_policy::{Call, Domain, DomainRef, Policy, Requested, System};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use crate::world::domain;
+use crate::small::domain;
 
-const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
-const UUIDS: [&str; 6] = [
+/// What domains may be called.
+pub const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+/// The UUIDs of dom0 and, in their order, of those.
+pub const UUIDS: [&str; 6] = [
     "00000000-0000-0000-0000-000000000000",
     "aaaaaaaa-1111-4111-8111-111111111111",
     "bbbbbbbb-1111-4111-8111-111111111111",
@@ -51,6 +53,7 @@ fn disposable() -> impl Strategy<Value = String> {
     ]
 }
 
+/// One rule.
 pub fn rule() -> impl Strategy<Value = String> {
     let service = prop_oneof![
         1 => Just("* *".to_owned()),
@@ -97,8 +100,8 @@ pub fn rule() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn machine(at: usize)(
-        class in select(&["AppVM", "AppVM", "DispVM", "RemoteVM"][..]),
+    fn machine(at: usize, classes: &'static [&'static str])(
+        class in select(classes),
         relay in proptest::option::of(select(&NAMES[..])),
         tags in subsequence(&TAGS[..], 0..=2),
         template: bool,
@@ -120,9 +123,10 @@ prop_compose! {
     }
 }
 
-pub fn system() -> impl Strategy<Value = System> {
+/// Dom0 and some domains of the given classes.
+pub fn domains(classes: &'static [&'static str]) -> impl Strategy<Value = Vec<Domain>> {
     let machines: Vec<_> = (0..NAMES.len())
-        .map(|at| proptest::option::weighted(0.8, machine(at)))
+        .map(|at| proptest::option::weighted(0.8, machine(at, classes)))
         .collect();
     (machines, any::<bool>()).prop_map(|(machines, tagged)| {
         let dom0 = Domain {
@@ -132,14 +136,21 @@ pub fn system() -> impl Strategy<Value = System> {
             guivm: None,
             ..domain("dom0", "AdminVM")
         };
-        System::new(machines.into_iter().flatten().chain([dom0]))
+        machines.into_iter().flatten().chain([dom0]).collect()
     })
 }
 
+/// A system with all there can be, domains on other machines included.
+pub fn system() -> impl Strategy<Value = System> {
+    domains(&["AppVM", "AppVM", "DispVM", "RemoteVM"]).prop_map(System::new)
+}
+
+/// The rules of a policy.
 pub fn rules() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(rule(), 0..14)
 }
 
+/// The policy of these rules.
 pub fn policy(rules: &[String]) -> Policy {
     let text = rules.join("\n");
     match Policy::from_texts([("p", text.as_str())]) {

@@ -1,9 +1,11 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-3.0-or-later
 //! Files of expectations: how a failed one and a misspelt one are shown.
 
-use bulkhead_policy::{Expectations, Rejected, System};
+use bulkhead_policy::{Rejected, System};
+use policy_analysis::Expectations;
 
-use crate::world::{policy, shown};
+use policy_samples::shown;
+use policy_samples::small::policy;
 
 #[test]
 fn what_is_not_met_is_shown_with_the_rule_that_decided() {

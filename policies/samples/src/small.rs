@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A small system, policies and calls from text, and verdicts as text.
+//! A small system, and policies and calls from text.
 
 use std::collections::BTreeMap;
 
 use bulkhead_policy::{
-    Call, Domain, DomainRef, Includes, Policy, PolicyFile, Rejected, Requested, SourceMap, System,
-    Unreadable, Verdict,
+    Call, Domain, DomainRef, Includes, Policy, PolicyFile, Rejected, Requested, System, Unreadable,
 };
 
+use crate::shown::{shown, told};
+
+/// The UUID of `work`.
 pub const WORK_UUID: &str = "uuid:11111111-1111-4111-8111-111111111111";
+/// The UUID of `disp-base`.
 pub const BASE_UUID: &str = "uuid:33333333-3333-4333-8333-333333333333";
+/// The UUID of dom0.
 pub const DOM0_UUID: &str = "uuid:00000000-0000-0000-0000-000000000000";
 
+/// A domain that runs and has nothing special.
 pub fn domain(name: &str, class: &str) -> Domain {
-    Domain {
-        name: name.parse().unwrap(),
-        class: class.to_owned(),
-        uuid: None,
-        tags: Vec::new(),
-        template_for_dispvms: false,
-        default_dispvm: None,
-        power_state: "Running".to_owned(),
-        label: "red".to_owned(),
-        icon: String::new(),
-        guivm: Some("dom0".parse().unwrap()),
-        internal: false,
-        relayvm: None,
-        transport_rpc: None,
-    }
+    Domain::new(name.parse().unwrap(), class)
 }
 
 /// `work` (tag `office`), `personal`, `vault` (halted, no default disposable), `hidden`
@@ -88,6 +79,7 @@ pub fn system() -> System {
     ])
 }
 
+/// A policy of one file `p`.
 pub fn policy(text: &str) -> Policy {
     match Policy::from_texts([("p", text)]) {
         Ok(policy) => policy,
@@ -95,33 +87,12 @@ pub fn policy(text: &str) -> Policy {
     }
 }
 
+/// A call from its texts.
 pub fn call(source: &str, target: &str, service: &str) -> Call {
     Call {
         source: DomainRef::parse(source).unwrap(),
         service: service.parse().unwrap(),
         target: Requested::parse(target).unwrap(),
-    }
-}
-
-/// A verdict in one line.
-pub fn told(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Allow(grant) => {
-            let mut text = format!("allow {}", grant.destination());
-            if let Some(user) = grant.user() {
-                text.push_str(&format!(" as {user}"));
-            }
-            text
-        }
-        Verdict::Ask(question) => {
-            let choices = question.choices().iter().map(ToString::to_string);
-            let mut text = format!("ask {}", choices.collect::<Vec<_>>().join(","));
-            if let Some(default) = question.default() {
-                text.push_str(&format!(" default {default}"));
-            }
-            text
-        }
-        Verdict::Deny(reason) => format!("deny: {reason}"),
     }
 }
 
@@ -131,6 +102,7 @@ pub fn decide(rules: &str, source: &str, target: &str) -> String {
 }
 
 /// Files by path, in memory.
+#[derive(Debug)]
 pub struct Files(pub BTreeMap<String, String>);
 
 impl Includes for Files {
@@ -157,6 +129,10 @@ impl Includes for Files {
 }
 
 /// Loads `/p/30.policy` with other files to include.
+///
+/// # Errors
+///
+/// What is wrong with it.
 pub fn load(text: &str, others: &[(&str, &str)]) -> Result<Policy, Rejected> {
     let others = others
         .iter()
@@ -167,46 +143,6 @@ pub fn load(text: &str, others: &[(&str, &str)]) -> Result<Policy, Rejected> {
         text: text.to_owned(),
     };
     Policy::load(&[file], &Files(others.collect()))
-}
-
-/// Diagnostics as plain lines: place, severity, message, then label, notes and help.
-pub fn shown(rejected: &Rejected) -> String {
-    let mut text = String::new();
-    for d in &rejected.diagnostics {
-        let alone = Rejected {
-            diagnostics: vec![d.clone()],
-            sources: rejected.sources.clone(),
-        };
-        text.push_str(&format!("{alone}\n"));
-        if let Some(span) = d.span {
-            text.push_str(&underlined(&rejected.sources, span, &d.label));
-        }
-        for note in &d.notes {
-            text.push_str(&format!("  note: {}\n", note.message));
-        }
-        if let Some(help) = &d.help {
-            text.push_str(&format!("  help: {}\n", help.message));
-        }
-    }
-    text
-}
-
-fn underlined(sources: &SourceMap, span: bulkhead_policy::Span, label: &str) -> String {
-    let at = sources.location(span);
-    let line = sources
-        .file(span.file)
-        .text
-        .lines()
-        .nth(at.line as usize - 1)
-        .unwrap_or_default();
-    let visible = |c: char| c == ' ' || c.is_alphanumeric() || c.is_ascii_punctuation();
-    let line: String = line
-        .chars()
-        .map(|c| if visible(c) { c } else { '·' })
-        .collect();
-    let carets = "^".repeat(sources.text(span).chars().count().max(1));
-    let indent = " ".repeat(at.column as usize - 1);
-    format!("  | {line}\n  | {indent}{carets} {label}\n")
 }
 
 /// What is wrong with a policy of one file.

@@ -2,18 +2,25 @@
 //! From a line to its words.
 
 use crate::diagnostic::Diagnostic;
-use crate::span::{FileId, Span};
+use crate::place::{FileId, Span};
 
 /// A word with its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Word<'a> {
+pub struct Word<'a> {
+    /// Its letters.
     pub text: &'a str,
+    /// Where it stands.
     pub span: Span,
 }
 
 impl<'a> Word<'a> {
+    /// An error about it.
+    pub fn error(self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(self.span, message)
+    }
+
     /// The word from its byte `at` on.
-    pub(crate) fn from(self, at: usize) -> Self {
+    pub fn from(self, at: usize) -> Self {
         Word {
             text: &self.text[at..],
             span: Span {
@@ -24,7 +31,7 @@ impl<'a> Word<'a> {
     }
 
     /// The word up to its byte `at`.
-    pub(crate) fn until(self, at: usize) -> Self {
+    pub fn until(self, at: usize) -> Self {
         Word {
             text: &self.text[..at],
             span: Span {
@@ -37,8 +44,10 @@ impl<'a> Word<'a> {
 
 /// The words of a line that begins at byte `start` of its file; none for a comment.
 ///
-/// Characters that make a line look like something else than it is are refused.
-pub(crate) fn words(file: FileId, start: usize, line: &str) -> Result<Vec<Word<'_>>, Diagnostic> {
+/// # Errors
+///
+/// The line holds a character that makes it look like something else than it is.
+pub fn words(file: FileId, start: usize, line: &str) -> Result<Vec<Word<'_>>, Diagnostic> {
     let content = line.strip_suffix('\r').unwrap_or(line);
     let comment = content.trim_start().starts_with('#');
     let misleading = |c: char| {

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the administrator asks to be granted, and why it may not be.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_policy::{Compiled, Policy, Requested};
+use bulkhead_types::{DomainName, Service};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Grant, GrantState, Grants};
+
+/// How many there may be at one time.
+const GRANTS_MAX: usize = 1000;
+/// The longest time that a grant may be for: a week.
+pub const LONGEST: Duration = Duration::from_secs(7 * 86400);
+
+/// What is to be granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// Who may call: a domain's name.
+    pub source: String,
+    /// Whom: a name, `dom0`, `@dispvm` or `@dispvm:NAME`.
+    pub target: String,
+    /// What for: `SERVICE`, `SERVICE+ARGUMENT`, or `SERVICE+*` for any argument.
+    pub service: String,
+    /// For how long.
+    pub seconds: Option<u64>,
+    /// How often.
+    pub uses: Option<u64>,
+    /// Until the source stops.
+    pub while_running: bool,
+}
+
+/// Why something cannot be granted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotGranted {
+    /// It would have no end.
+    #[error("a grant needs an end: a time, a number of uses, or the source's stop")]
+    NoEnd,
+    /// It would end too late, or at once.
+    #[error("a grant is for at least a second and at most a week")]
+    BadTime,
+    /// It would be used up before it begins.
+    #[error("a grant is for at least one use")]
+    NoUses,
+    /// There is no such source.
+    #[error("there is no domain `{0}`")]
+    NoSource(String),
+    /// It already stands.
+    #[error("`{0}` is not running")]
+    NotRunning(String),
+    /// It cannot be a target.
+    #[error("`{0}` is no target to grant; name a domain, dom0, @dispvm or @dispvm:NAME")]
+    BadTarget(String),
+    /// It cannot be a service.
+    #[error("`{0}` is no service; write SERVICE, SERVICE+ARGUMENT or SERVICE+*")]
+    BadService(String),
+    /// There are too many.
+    #[error("there are {GRANTS_MAX} grants already; revoke some")]
+    TooMany,
+    /// The domain manager is away.
+    #[error("the domain manager is not running, so nothing is known of `{0}`")]
+    NoSystem(String),
+}
+
+impl Grants {
+    /// Grants what is asked.
+    pub fn add(
+        &mut self,
+        request: GrantRequest,
+        by: &str,
+        since: String,
+        now: Duration,
+    ) -> Result<GrantState, NotGranted> {
+        if request.seconds.is_none() && request.uses.is_none() && !request.while_running {
+            return Err(NotGranted::NoEnd);
+        }
+        let time = request.seconds.map(Duration::from_secs);
+        if time.is_some_and(|time| time.is_zero() || time > LONGEST) {
+            return Err(NotGranted::BadTime);
+        }
+        if request.uses == Some(0) {
+            return Err(NotGranted::NoUses);
+        }
+        if self.live.len() >= GRANTS_MAX {
+            return Err(NotGranted::TooMany);
+        }
+        let source = request.source.clone();
+        let system = self.system.clone();
+        let system = system.ok_or_else(|| NotGranted::NoSystem(source.clone()))?;
+        let name = DomainName::parse(&source).map_err(|_| NotGranted::NoSource(source.clone()))?;
+        let domain = system
+            .get(&name)
+            .ok_or(NotGranted::NoSource(source.clone()))?;
+        if request.while_running && !domain.is_running() {
+            return Err(NotGranted::NotRunning(source));
+        }
+        let policy = Arc::new(policy_of(self.last + 1, &request)?);
+        let until = time.map(|time| now.saturating_add(time));
+        self.last += 1;
+        let state = GrantState {
+            id: self.last,
+            by: by.to_owned(),
+            since,
+            until_ms: until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
+            left: request.seconds,
+            calls: BTreeSet::new(),
+            request,
+        };
+        self.live.push(Grant {
+            state: state.clone(),
+            compiled: Some(Compiled::of_few_rules(policy.clone(), system.clone())),
+            policy,
+        });
+        Ok(state)
+    }
+}
+
+/// The rule of a grant, as a policy of its own: the evaluator is the only one who knows what is
+/// meant by a target.
+pub(super) fn policy_of(id: u64, request: &GrantRequest) -> Result<Policy, NotGranted> {
+    let bad_service = || NotGranted::BadService(request.service.clone());
+    let bad_target = || NotGranted::BadTarget(request.target.clone());
+    let (name, argument) = match request.service.strip_suffix("+*") {
+        Some(name) => (name, "*".to_owned()),
+        None => match request.service.split_once('+') {
+            Some((name, argument)) => (name, format!("+{argument}")),
+            None => (request.service.as_str(), "+".to_owned()),
+        },
+    };
+    let plain = Service::parse(&request.service.replace("+*", "+")).is_ok();
+    if !plain || name == "*" {
+        return Err(bad_service());
+    }
+    let target = match Requested::parse(&request.target) {
+        Ok(Requested::AdminVm) => "@adminvm".to_owned(),
+        Ok(Requested::Domain(_) | Requested::DispVm | Requested::DispVmOf(_)) => {
+            request.target.clone()
+        }
+        _ => return Err(bad_target()),
+    };
+    let rule = format!("{name} {argument} {} {target} allow\n", request.source);
+    let file = format!("grant {id}");
+    let policy = Policy::from_texts([(file.as_str(), rule.as_str())]);
+    policy.map_err(|_| bad_service())
+}
