@@ -83,9 +83,7 @@ impl Cast {
 
     /// Copies the programs to where somebody ordinary can run them.
     pub fn install(&self, bin: &Path) {
-        let built = Path::new(env!("CARGO_BIN_EXE_qrexec-daemon"));
-        let own = std::env::var_os("BULKHEAD_PROGRAMS")
-            .map_or_else(|| built.parent().unwrap().to_owned(), PathBuf::from);
+        let own = own_programs();
         for part in PARTS {
             let make = self.make(part);
             let from = match &make {
@@ -122,6 +120,13 @@ impl Cast {
         };
         command
     }
+}
+
+/// The folder with our programs.
+pub fn own_programs() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_qrexec-daemon"));
+    let named = std::env::var_os("BULKHEAD_PROGRAMS");
+    named.map_or_else(|| built.parent().unwrap().to_owned(), PathBuf::from)
 }
 
 fn place(bin: &Path, make: &Make) -> PathBuf {

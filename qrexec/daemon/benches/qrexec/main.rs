@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a call costs, what a stream through one carries, and how many calls go at one time.
+//! What a call costs, what a stream through one carries, how many calls go at one time, and how fast
+//! files are copied.
 //! Prints figures, asserts none: `cargo bench -p qrexec-daemon --bench qrexec`.
 //!
 //! With `BULKHEAD_REFERENCE_QREXEC` naming a folder that holds another implementation's
@@ -14,8 +15,8 @@
 //! sets it. `BULKHEAD_OTHER_BUILD` names a folder with the same programs of another build of ours, which then
 //! does the same work by turns on the local transport.
 //!
-//! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `pairings`, with commas between
-//! them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
+//! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `files`, `pairings`, with
+//! commas between them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
 //! Policy is answered by this process (or, beside another implementation, by a program that
 //! both start), so what `policyd` takes comes on top; the bench `questions` prints that.
@@ -26,6 +27,7 @@ mod calls;
 mod cast;
 mod crowd;
 mod figures;
+mod files;
 mod kinds;
 mod pairings;
 mod site;
@@ -80,10 +82,11 @@ fn main() -> ExitCode {
 /// A part of the work and its name.
 type Part = (&'static str, fn(&[Site]));
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     ("calls", calls::print),
     ("streams", streams::print),
     ("crowd", crowd::print),
+    ("files", files::print),
 ];
 
 /// Whether a part is to be done. It may also be named as an argument.

@@ -116,7 +116,14 @@ impl Site {
     }
 
     fn install(&self) {
-        let folders = ["sockets", "vchan", "services", "config", "run/bulkhead"];
+        let folders = [
+            "sockets",
+            "vchan",
+            "services",
+            "config",
+            "run/bulkhead",
+            "home",
+        ];
         for name in folders {
             fs::create_dir_all(self.path(name)).unwrap();
         }
@@ -129,7 +136,7 @@ impl Site {
         self.script("services/bench.Take", "exec cat > /dev/null");
         self.script("services/bench.Give", &give);
         self.script("policy", &self.policy_program());
-        for name in ["", "sockets", "vchan", "services", "run/bulkhead"] {
+        for name in ["", "sockets", "vchan", "services", "run/bulkhead", "home"] {
             let (uid, gid) = (self.user.uid.as_raw(), self.user.gid.as_raw());
             chown(self.path(name), Some(uid), Some(gid)).unwrap();
         }
@@ -169,11 +176,39 @@ echo "requested_target=$3""#,
         )
     }
 
-    /// A program of this site, acting in a domain.
+    /// A program that plays a part, acting in a domain.
     pub fn command(&self, part: Part, id: u32) -> Command {
         let mut command = self.cast.command(&self.path("bin"), part);
+        self.place(&mut command, id);
+        // Our clients may be anybody, and to become somebody takes as long as much of a call. Where
+        // others take part, all are alike.
+        let client = matches!(part, Part::Client | Part::GuestClient);
+        if !(client && self.wire == Wire::Local) {
+            self.become_ordinary(&mut command);
+        }
+        command
+    }
+
+    /// Another program in a domain.
+    pub fn in_domain(&self, program: &Path, id: u32) -> Command {
+        let mut command = Command::new(program);
+        self.place(&mut command, id);
+        self.become_ordinary(&mut command);
+        command
+    }
+
+    fn become_ordinary(&self, command: &mut Command) {
+        if Uid::effective().is_root() {
+            let (uid, gid) = (self.user.uid.as_raw(), self.user.gid.as_raw());
+            command.gid(gid).uid(uid);
+        }
+    }
+
+    /// Says where everything is, and which domain the program is in.
+    fn place(&self, command: &mut Command, id: u32) {
         command
             .env("BULKHEAD_ROOT", self.folder.path())
+            .env("HOME", self.path("home"))
             .env("VCHAN_DOMAIN", id.to_string())
             .env("QREXEC_SERVICE_PATH", self.path("services"))
             .env("QUBES_RPC_CONFIG_PATH", self.path("config"))
@@ -186,14 +221,6 @@ echo "requested_target=$3""#,
             ),
             Wire::Socket => command.env("VCHAN_SOCKET_DIR", self.path("vchan")),
         };
-        // Our clients may be anybody, and to become somebody takes as long as much of a call. Where
-        // others take part, all are alike.
-        let client = matches!(part, Part::Client | Part::GuestClient);
-        if Uid::effective().is_root() && !(client && self.wire == Wire::Local) {
-            let (uid, gid) = (self.user.uid.as_raw(), self.user.gid.as_raw());
-            command.gid(gid).uid(uid);
-        }
-        command
     }
 
     /// dom0 calls a service of personal.

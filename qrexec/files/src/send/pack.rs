@@ -2,7 +2,7 @@
 //! From files to the stream, and the receiver's answer.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -91,7 +91,8 @@ pub fn send<W: Write, R: Read>(
 ) -> Result<Sent, SendError> {
     let mut packing = Packing {
         encoder: Encoder::new(),
-        output,
+        output: BufWriter::with_capacity(PIECE, output),
+        buffer: vec![0; PIECE],
         progress: &mut progress,
         sent: Sent::default(),
     };
@@ -139,9 +140,12 @@ pub fn remove(sent: &Sent) -> Result<(), SendError> {
     Ok(())
 }
 
-struct Packing<'a, W> {
+struct Packing<'a, W: Write> {
     encoder: Encoder,
-    output: W,
+    /// Small pieces go out together.
+    output: BufWriter<W>,
+    /// What was read of the file that is being sent.
+    buffer: Vec<u8>,
     progress: &'a mut dyn FnMut(Option<u64>),
     sent: Sent,
 }
@@ -211,16 +215,15 @@ impl<W: Write> Packing<'_, W> {
         }
         self.header(path, name, &metadata, metadata.len())?;
         let mut left = metadata.len();
-        let mut buffer = vec![0; PIECE];
         while left > 0 {
             let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
-            let length = match file.read(&mut buffer[..most]) {
+            let length = match file.read(&mut self.buffer[..most]) {
                 Ok(0) => return Err(SendError::Shrunk(path.to_owned()).into()),
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(unreadable(error).into()),
             };
-            let piece = self.encoder.content(&buffer[..length]);
+            let piece = self.encoder.content(&self.buffer[..length]);
             self.output.write_all(piece).map_err(stopped)?;
             (self.progress)(Some(length as u64));
             left -= length as u64;
