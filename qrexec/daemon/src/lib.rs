@@ -150,6 +150,10 @@ pub fn run(
     mut ready: impl FnMut(Version),
 ) -> Result<(), DaemonError> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    // Threads keep what holds when they begin: a signal is never theirs.
+    signals
+        .thread_block()
+        .map_err(|errno| DaemonError::SetUp(errno.into()))?;
     let start_up = options.start_up;
     let host = Host::dom0(options.layout.root());
     let desk = Desk::new(domain, options, endpoints, host).map_err(DaemonError::SetUp)?;

@@ -60,6 +60,15 @@ impl Reader {
         })
     }
 
+    /// The same where a test plays the process.
+    #[cfg(test)]
+    pub fn played(line: Line) -> Self {
+        Self {
+            process: None,
+            line,
+        }
+    }
+
     /// Waits until the agent is there.
     pub fn meet(&mut self, patience: Option<Duration>) -> io::Result<Met> {
         let deadline = patience.map(|patience| Instant::now() + patience);

@@ -16,6 +16,7 @@
 //! | fork server in a session | fork server | agent | [`fork_link`], no answer |
 //! | data vchan of one call | the caller | both at once | [`data`], [`caller`], [`service`] |
 //! | policy daemon's socket | policy daemon | qrexec daemon | [`policy`] |
+//! | from the process that reads a guest to its daemon | – | that process | [`session_link`] |
 //!
 //! Everything is little-endian 32-bit words. A frame is a header of 8 bytes (kind and length
 //! of what follows) and a body ([`frame`]). Links that negotiate begin with one `HELLO` in each
@@ -52,6 +53,7 @@ pub mod report;
 pub mod sanitize;
 pub mod service;
 pub mod service_config;
+pub mod session_link;
 pub mod trigger;
 pub mod under_way;
 pub mod version;

@@ -22,6 +22,7 @@ use qrexec_protocol::data::{self, Stream};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::frame::{Kind, frame, hello};
 use qrexec_protocol::report::Report;
+use qrexec_protocol::session_link::Word;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
 
@@ -287,6 +288,18 @@ fn qrexec() {
         let call = encoded(trigger("", "work", "qubes.Filecopy"), version);
         plant_stream("qrexec_agent_from_caller", name, 5, &[call]);
     }
+    let too_old = Version::agree(Version::OWN, Version::V2, 1).unwrap_err();
+    let words = [
+        Word::Met,
+        Word::Greeted(Version::V4),
+        Word::Request(trigger("", "@dispvm", "qubes.OpenInVM+a").check().unwrap()),
+        Word::Request(trigger("remote", "work", "a.B").check().unwrap()),
+        Word::Terminated(route),
+        Word::Over(Some(too_old)),
+    ];
+    let words = words.map(|word| word.encode());
+    plant_stream("qrexec_session", "words", 255, &words);
+    plant_stream("qrexec_session", "pieces", 3, &words[1..]);
     let command = b"user:QUBESRPC qubes.VMExec+ls dom0".to_vec();
     let exec = Exec {
         mode: Mode::Attached,

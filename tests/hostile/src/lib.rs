@@ -28,7 +28,7 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folder of seeds.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("admin_reply", admin::reply),
     ("admin_request", admin::request),
     ("files_answer", files::answer),
@@ -54,6 +54,7 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("qrexec_daemon_from_client", qrexec::daemon_from_client),
     ("qrexec_data", qrexec::data),
     ("qrexec_ports", qrexec_calls::ports),
+    ("qrexec_session", qrexec::session),
     ("vchan_ring", bulkhead_vchan::survive_hostile_peer),
     ("xenstore", store::wire),
 ];

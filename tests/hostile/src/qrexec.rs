@@ -10,6 +10,8 @@ use qrexec_protocol::frame::{Incoming, Receiver, Role};
 use qrexec_protocol::limits::HEADER_LEN;
 use qrexec_protocol::service::{ServiceEnd, Shape};
 use qrexec_protocol::service_config::ServiceConfig;
+use qrexec_protocol::session_link::{BODY_MAX, Word, Words};
+use qrexec_protocol::trigger::CallRequest;
 
 use crate::pieces;
 
@@ -46,13 +48,47 @@ pub fn daemon_from_agent(data: &[u8]) {
         if let ToDaemon::Trigger(trigger) = message {
             assert!(!trigger.shown_service().contains(char::is_control));
             if let Ok(request) = trigger.check() {
-                for text in [&request.source, &request.target] {
-                    let clean = |c: char| c.is_ascii_alphanumeric() || "_-.@:".contains(c);
-                    assert!(text.len() < 64 && text.chars().all(clean), "{text:?}");
-                }
+                is_clean(&request);
             }
         }
     });
+}
+
+fn is_clean(request: &CallRequest) {
+    for text in [&request.source, &request.target] {
+        let clean = |c: char| c.is_ascii_alphanumeric() || "_-.@:".contains(c);
+        assert!(text.len() < 64 && text.chars().all(clean), "{text:?}");
+    }
+    let service = request.service.to_string();
+    assert!(service.chars().all(|c| c.is_ascii_graphic()), "{service:?}");
+}
+
+/// The process that reads a guest, taken over by it, against its daemon: what gets through is as clean
+/// as from a process that was not, and no more is held than one word.
+pub fn session(data: &[u8]) {
+    let mut words = Words::default();
+    for piece in pieces(data) {
+        words.push(piece);
+        loop {
+            match words.next() {
+                Ok(Some(word)) => {
+                    if let Word::Request(request) = &word {
+                        is_clean(request);
+                    }
+                    let mut again = Words::default();
+                    again.push(&word.encode());
+                    assert_eq!(again.next(), Ok(Some(word)));
+                    assert_eq!(again.pending(), 0);
+                }
+                Ok(None) => break,
+                Err(nonsense) => {
+                    assert_eq!(words.next(), Err(nonsense), "broken stays broken");
+                    return;
+                }
+            }
+        }
+        assert!(words.pending() <= HEADER_LEN + BODY_MAX);
+    }
 }
 
 /// Dom0 against an agent.

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -13,7 +12,7 @@ use nix::unistd::Pid;
 use crate::fixture::{Fixture, finish, wait_ready};
 
 /// The processes that read guests for a daemon.
-fn readers(fixture: &Arc<Fixture>, daemon: &str) -> Vec<i32> {
+fn readers(fixture: &Fixture, daemon: &str) -> Vec<i32> {
     let daemon = fixture.running()[daemon];
     let tasks = fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
     let children = tasks.flat_map(|task| fs::read_to_string(task.unwrap().path().join("children")));
@@ -26,7 +25,7 @@ fn readers(fixture: &Arc<Fixture>, daemon: &str) -> Vec<i32> {
     children.filter(named).collect()
 }
 
-fn reader(fixture: &Arc<Fixture>, daemon: &str) -> i32 {
+pub fn reader(fixture: &Fixture, daemon: &str) -> i32 {
     let readers = readers(fixture, daemon);
     assert_eq!(readers.len(), 1, "{readers:?}");
     readers[0]
@@ -128,4 +127,38 @@ fn a_reader_ends_with_its_daemon() {
     let reader = reader(&fixture, "daemon 1");
     fixture.kill("daemon 1");
     await_end(reader);
+}
+
+#[test]
+fn a_reader_that_is_stopped_holds_up_its_own_domain_and_nobody_else() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.True", "true");
+    let stopped = reader(&fixture, "daemon 1");
+    kill(Pid::from_raw(stopped), Signal::SIGSTOP).unwrap();
+    for _ in 0..5 {
+        let mut call = fixture.dom0_calls("work", "exit 3");
+        let outcome = finish(call.args(["-w", "1"]), b"");
+        assert_eq!(outcome.code, Some(125), "{}", outcome.stderr);
+    }
+    let outcome = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    let mut from_other = fixture.domain_calls(2, "dom0", "test.True");
+    assert_eq!(finish(&mut from_other, b"").code, Some(0));
+    kill(Pid::from_raw(stopped), Signal::SIGCONT).unwrap();
+    let outcome = finish(&mut fixture.dom0_calls("work", "exit 3"), b"");
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    // Nor does it outlive its daemon.
+    kill(Pid::from_raw(stopped), Signal::SIGSTOP).unwrap();
+    let daemon = Pid::from_raw(fixture.running()["daemon 1"] as i32);
+    kill(daemon, Signal::SIGTERM).unwrap();
+    assert_eq!(fixture.end_of("daemon 1"), Some(0));
+    await_end(stopped);
+    let left = fs::read_dir(fixture.layout().qrexec_dir()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    assert!(!left.contains(&"qrexec.work".to_owned()), "{left:?}");
 }

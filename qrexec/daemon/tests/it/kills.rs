@@ -7,9 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
@@ -17,6 +19,7 @@ use qrexec_protocol::version::Version;
 use qrexec_relay::DaemonSocket;
 
 use crate::account::{Account, times};
+use crate::confinement::reader;
 use crate::faults::{greeted_agent, next_message};
 use crate::fixture::{Fixture, Outcome, allow, finish, user, wait_ready};
 
@@ -82,13 +85,19 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
         AtomicUsize::new(0),
         AtomicUsize::new(0),
     );
+    let (longest, slow) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut away = Duration::ZERO;
     let load = |first: usize| {
         for n in first.. {
             if over.load(Ordering::Relaxed) {
                 return;
             }
             let (client, allowed) = KINDS[n % KINDS.len()];
+            let begun = Instant::now();
             let outcome = finish(&mut client(&fixture), BYTES);
+            let took = begun.elapsed().as_millis() as usize;
+            longest.fetch_max(took, Ordering::Relaxed);
+            slow.fetch_add(usize::from(took > 1000), Ordering::Relaxed);
             good.fetch_add(usize::from(check(&outcome, allowed)), Ordering::Relaxed);
             ended.fetch_add(1, Ordering::Relaxed);
         }
@@ -103,21 +112,34 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
             random ^= random << 5;
             thread::sleep(Duration::from_micros(u64::from(random >> 8) % 20_000));
             let id = 1 + random % 2;
-            if random & 4 == 0 {
-                fixture.kill(&format!("daemon {id}"));
-                fixture.start_daemon_again(id, ["work", "personal"][id as usize - 1]);
-            } else {
-                fixture.kill(&format!("agent {id}"));
-                fixture.start_agent(id);
+            let begun = Instant::now();
+            match random >> 2 & 3 {
+                0 => {
+                    let reader = reader(&fixture, &format!("daemon {id}"));
+                    kill(Pid::from_raw(reader), Signal::SIGKILL).unwrap();
+                }
+                1 => {
+                    fixture.kill(&format!("daemon {id}"));
+                    fixture.start_daemon_again(id, ["work", "personal"][id as usize - 1]);
+                }
+                _ => {
+                    fixture.kill(&format!("agent {id}"));
+                    fixture.start_agent(id);
+                }
             }
             wait_ready(&notices[&id]);
+            away = away.max(begun.elapsed());
         }
         over.store(true, Ordering::Relaxed);
     });
     println!(
-        "{} calls, {} of them good",
+        "{} calls, {} of them good; the longest took {} ms, {} more than a second; \
+         back after {} ms at the latest",
         ended.into_inner(),
-        good.into_inner()
+        good.into_inner(),
+        longest.into_inner(),
+        slow.into_inner(),
+        away.as_millis()
     );
     for (client, allowed) in KINDS {
         assert_eq!(
