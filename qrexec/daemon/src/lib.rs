@@ -45,6 +45,7 @@ mod session;
 mod sockets;
 mod terms;
 mod trace;
+mod turns;
 
 pub mod detach;
 

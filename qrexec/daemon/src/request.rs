@@ -23,14 +23,11 @@ use crate::disposable::Disposable;
 use crate::running::{Stop, Watch};
 use crate::terms::{Place, Terms};
 use crate::trace::{Reporter, Trace};
+use crate::turns::{Turn, Turns};
 use crate::{Domain, Options, manager, policy};
 
 /// The most requests of one domain that are worked on at one time, over all its sessions.
 const REQUESTS_MAX: usize = 1024;
-/// The most of them that may wait for policy: a thread takes about 20 KiB, and asking is free.
-const ASKING_MAX: usize = 384;
-/// The most bytes of service names and arguments that wait with them; each is held a few times.
-const ASKING_BYTES_MAX: usize = 256 * 1024;
 /// How long another daemon may take for its greeting or its answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a caller may take to open its data vchan for a service in dom0.
@@ -46,10 +43,8 @@ pub(crate) struct Desk {
     pub host: Host,
     reporter: Reporter,
     watch: Arc<Watch>,
-    pool: Pool,
+    turns: Turns,
     at_work: AtomicUsize,
-    asking: AtomicUsize,
-    asking_bytes: AtomicUsize,
 }
 
 /// A request of one session. The agent may use an id again as soon as it has had an answer, so the id
@@ -103,10 +98,8 @@ impl Desk {
             endpoints,
             host,
             reporter,
-            pool: Pool::new("request", STACK),
+            turns: Turns::new(Pool::new("request", STACK)),
             at_work: AtomicUsize::new(0),
-            asking: AtomicUsize::new(0),
-            asking_bytes: AtomicUsize::new(0),
         })
     }
 
@@ -131,25 +124,17 @@ impl Drop for AtWork {
     }
 }
 
-/// A request that policy has not answered yet.
-struct Asking(Arc<Desk>, usize);
-
-impl Asking {
-    fn begin(desk: &Arc<Desk>, request: &CallRequest) -> Option<Self> {
-        let bytes = request.service.to_string().len();
-        let others = desk.asking.fetch_add(1, Ordering::Relaxed);
-        let before = desk.asking_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let asking = Self(Arc::clone(desk), bytes);
-        // One alone is always heard.
-        let fits = others == 0 || before + bytes <= ASKING_BYTES_MAX;
-        (others < ASKING_MAX && fits).then_some(asking)
-    }
+/// Says that a request is settled, when this is dropped.
+struct Settling {
+    ticket: Ticket,
+    why: Refusal,
+    post: Post<Letter>,
 }
 
-impl Drop for Asking {
+impl Drop for Settling {
     fn drop(&mut self) {
-        self.0.asking.fetch_sub(1, Ordering::Relaxed);
-        self.0.asking_bytes.fetch_sub(self.1, Ordering::Relaxed);
+        let (ticket, why) = (self.ticket.clone(), self.why);
+        self.post.send(Letter::Done { ticket, why });
     }
 }
 
@@ -163,29 +148,32 @@ pub(crate) fn begin(
 ) -> io::Result<()> {
     let too_many = || io::Error::other("too many requests at one time");
     let work = AtWork::begin(desk).ok_or_else(too_many)?;
-    let asking = Asking::begin(desk, &request).ok_or_else(too_many)?;
-    let pool = desk.pool.clone();
     let begun = Instant::now();
-    let run = move || {
-        let desk = &work.0;
-        let ident = request.ident.clone();
-        let ticket = Ticket { ident, number };
-        let mut why = Refusal::Denied;
-        if let Err(error) = carry_out(desk, &request, begun, &ticket, asking, &post) {
+    let bytes = request.service.to_string().len();
+    let ident = request.ident.clone();
+    let settling = Settling {
+        ticket: Ticket { ident, number },
+        // For one that never has its turn.
+        why: Refusal::Busy,
+        post,
+    };
+    desk.turns.take(bytes, move |turn| {
+        let (desk, mut settling) = (&work.0, settling);
+        settling.why = Refusal::Denied;
+        let Settling { ticket, post, .. } = &settling;
+        if let Err(error) = carry_out(desk, &request, begun, ticket, turn, post) {
             let busy = matches!(error.downcast_ref(), Some(DaemonError::Busy(_)));
-            if busy || error.is::<OverQuota>() {
-                why = Refusal::Busy;
-            }
             tracing::warn!(
                 "{}: {} to {}: {error:#}",
                 desk.domain.name,
                 service_for_log(&request.service),
                 shown(&request.target),
             );
+            if busy || error.is::<OverQuota>() {
+                settling.why = Refusal::Busy;
+            }
         }
-        post.send(Letter::Done { ticket, why });
-    };
-    pool.run(run)
+    })
 }
 
 /// Policy allows such calls, but not so many.
@@ -206,7 +194,7 @@ fn carry_out(
     request: &CallRequest,
     begun: Instant,
     ticket: &Ticket,
-    asking: Asking,
+    turn: Turn,
     post: &Post<Letter>,
 ) -> anyhow::Result<()> {
     let source = &desk.domain.name;
@@ -222,7 +210,7 @@ fn carry_out(
         shown(&request.target)
     );
     let answer = policy::ask(&question, &desk.options);
-    drop(asking);
+    drop(turn);
     let allowed = match answer? {
         Answer::Allow(allowed) => allowed,
         Answer::Deny {

@@ -43,6 +43,13 @@ pub fn print(sites: &[Site]) {
     }
 }
 
+/// As many calls at one time as are promised, from guest to guest.
+pub fn make(site: &Site) {
+    let (_, client) = KINDS[1];
+    let made = crowd(|| client(site), 1000, 1000);
+    assert_eq!((made.failed, made.lost), (0, 0), "{}", site.logs());
+}
+
 struct Crowd {
     rate: f64,
     failed: usize,

@@ -15,8 +15,8 @@
 //! sets it. `BULKHEAD_OTHER_BUILD` names a folder with the same programs of another build of ours, which then
 //! does the same work by turns on the local transport.
 //!
-//! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `files`, `pairings`, with
-//! commas between them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
+//! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `files`, `memory`,
+//! `pairings`, with commas between them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
 //! Policy is answered by this process (or, beside another implementation, by a program that
 //! both start), so what `policyd` takes comes on top; the bench `questions` prints that.
@@ -29,6 +29,7 @@ mod crowd;
 mod figures;
 mod files;
 mod kinds;
+mod memory;
 mod pairings;
 mod site;
 mod streams;
@@ -82,11 +83,12 @@ fn main() -> ExitCode {
 /// A part of the work and its name.
 type Part = (&'static str, fn(&[Site]));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("calls", calls::print),
     ("streams", streams::print),
     ("crowd", crowd::print),
     ("files", files::print),
+    ("memory", memory::print),
 ];
 
 /// Whether a part is to be done. It may also be named as an argument.

@@ -253,6 +253,16 @@ echo "requested_target=$3""#,
         command
     }
 
+    /// The processes of dom0 for the domain that calls: its daemon, and those that it has started.
+    pub fn daemons(&self) -> Vec<u32> {
+        // The agent was started before it.
+        let daemon = self.running[1].id();
+        let children = fs::read_to_string(format!("/proc/{daemon}/task/{daemon}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        [daemon].into_iter().chain(children).collect()
+    }
+
     pub fn agent_socket(&self, id: u32) -> PathBuf {
         self.path(&format!("run/agent.{id}"))
     }

@@ -22,6 +22,9 @@ use crate::account::{Account, GROWTH_MAX, resident, times};
 use crate::faults::fake_agent;
 use crate::fixture::{Fixture, allow, finish, wait_ready};
 
+/// Requests of one domain that may wait for policy.
+const REQUESTS_MAX: u64 = 1024;
+
 fn start(mut command: Command) -> Child {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(Stdio::null()).spawn().unwrap()
@@ -188,7 +191,7 @@ fn a_flood_of_requests_is_bounded_and_those_past_the_limit_hear_that_it_is_too_m
             .write_all_blocking(&trigger.encode(Version::V4).unwrap(), None)
             .unwrap();
         let mut answer = [0; 40];
-        if all <= 384 {
+        if all <= REQUESTS_MAX {
             continue;
         }
         agent.read_exact_blocking(&mut answer, None).unwrap();
@@ -203,12 +206,12 @@ fn a_flood_of_requests_is_bounded_and_those_past_the_limit_hear_that_it_is_too_m
     assert!(during < before + GROWTH_MAX, "{before} KiB became {during}");
     drop(release);
     let mut denied = std::collections::BTreeSet::new();
-    for _ in 0..384 {
+    for _ in 0..REQUESTS_MAX {
         let mut answer = [0; 40];
         agent.read_exact_blocking(&mut answer, None).unwrap();
         denied.insert(answer);
     }
-    for n in 1..=384 {
+    for n in 1..=REQUESTS_MAX {
         let answer = refused(&RequestId::numbered(n).field(), Refusal::Denied);
         assert!(denied.contains(&answer[..]), "request {n} has no answer");
     }
