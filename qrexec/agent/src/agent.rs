@@ -18,11 +18,12 @@ use qrexec_protocol::frame::{Incoming, hello};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Control, ControlError, Host, Interest, Mailbox, Pool, wait_for_any};
+use qrexec_relay::{
+    CallingOff, Control, ControlError, Host, Interest, Mailbox, Pool, wait_for_any,
+};
 use thiserror::Error;
 
 use crate::callers::{Caller, Heard};
-use crate::calling_off::CallingOff;
 use crate::calls::{Ended, Runner};
 use crate::carry_out::STACK;
 use crate::session::Sessions;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
-use qrexec_relay::{Host, Pool, Post};
+use qrexec_relay::{CallingOff, Host, Pool, Post};
 
-use crate::calling_off::CallingOff;
 use crate::carry_out::carry_out;
 use crate::session::{Handed, Sessions};
 

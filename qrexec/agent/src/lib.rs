@@ -21,7 +21,6 @@
 
 mod agent;
 mod callers;
-mod calling_off;
 mod calls;
 mod carry_out;
 mod fork_server;

@@ -14,9 +14,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::encode;
-use qrexec_relay::{Interest, wait};
-
-use crate::calling_off::CallingOff;
+use qrexec_relay::{CallingOff, Interest, wait};
 
 /// Where the fork servers of the users are.
 #[derive(Clone, Debug)]

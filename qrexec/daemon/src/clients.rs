@@ -33,6 +33,8 @@ pub(crate) enum Heard {
     Command(Command),
     /// It has gone, or said what it should not: it is to be dropped.
     Gone,
+    /// The same, and the caller of its call has gone too.
+    CallerGone,
 }
 
 impl Client {
@@ -117,20 +119,24 @@ impl Client {
             }
             Err(_) => 0,
         };
-        // A client whose call runs has nothing more to say.
-        if len == 0 || self.running.is_some() {
+        if len == 0 {
             return Heard::Gone;
         }
         self.receiver.push(&bytes[..len]);
         loop {
-            match self.receiver.next() {
-                Ok(Some(Incoming::Agreed(_))) => {}
+            return match self.receiver.next() {
+                Ok(Some(Incoming::Agreed(_))) => continue,
                 Ok(Some(Incoming::Message(command))) if self.receiver.pending() == 0 => {
-                    return Heard::Command(command);
+                    match (command, self.running) {
+                        (Command::CallerGone(_), Some(_)) => Heard::CallerGone,
+                        // A client whose call runs has nothing else to say.
+                        (Command::CallerGone(_), None) | (_, Some(_)) => Heard::Gone,
+                        (command, None) => Heard::Command(command),
+                    }
                 }
-                Ok(None) => return Heard::Nothing,
-                _ => return Heard::Gone,
-            }
+                Ok(None) => Heard::Nothing,
+                _ => Heard::Gone,
+            };
         }
     }
 }

@@ -17,7 +17,9 @@ use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::policy::{Answer, Question};
 use qrexec_protocol::sanitize::service_for_log;
 use qrexec_protocol::trigger::{CallRequest, RequestId};
-use qrexec_relay::{Channel, DaemonError, DaemonSocket, Host, Pool, Post, Started, serve};
+use qrexec_relay::{
+    CallingOff, Channel, DaemonError, DaemonSocket, Host, Pool, Post, Started, serve,
+};
 
 use crate::disposable::Disposable;
 use crate::running::{Stop, Watch};
@@ -76,10 +78,18 @@ pub(crate) enum Letter {
     /// The service runs in dom0: choose a port, pass it on, and say which.
     Dom0 {
         ticket: Ticket,
-        answer: mpsc::Sender<Route>,
+        answer: mpsc::Sender<Meeting>,
     },
     /// The request is settled; if it has no answer yet, it is refused.
     Done { ticket: Ticket, why: Refusal },
+}
+
+/// Where a service in dom0 meets its caller.
+#[derive(Debug)]
+pub(crate) struct Meeting {
+    pub route: Route,
+    /// Tells that the caller has gone.
+    pub calling_off: CallingOff,
 }
 
 impl Desk {
@@ -329,17 +339,20 @@ fn in_dom0(
     ticket: Ticket,
     post: &Post<Letter>,
 ) -> anyhow::Result<i32> {
-    let (answer, route) = mpsc::channel();
+    let (answer, meeting) = mpsc::channel();
     post.send(Letter::Dom0 { ticket, answer });
     // The sender is dropped when the request has gone meanwhile, or no port is free.
-    let Ok(route) = route.recv() else {
+    let Ok(Meeting { route, calling_off }) = meeting.recv() else {
         bail!("the caller has gone")
     };
     trace.started();
     let deadline = Instant::now() + CALLER_PATIENCE;
-    let vchan = desk
-        .endpoints
-        .connect(desk.domain.id, route.port, Some(CALLER_PATIENCE));
+    let vchan = desk.endpoints.connect_unless(
+        desk.domain.id,
+        route.port,
+        Some(CALLER_PATIENCE),
+        calling_off.fd(),
+    );
     let vchan = vchan.context("cannot connect to the caller")?;
     let mut channel = Channel::open(vchan, deadline).context("no handshake with the caller")?;
     trace.connected();

@@ -22,7 +22,7 @@ use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::ports::PortAllocator;
 use qrexec_protocol::trigger::RequestId;
 use qrexec_protocol::version::{TooOld, Version};
-use qrexec_relay::Mailbox;
+use qrexec_relay::{CallingOff, Mailbox};
 
 use self::requests::Abroad;
 use self::turn::TurnError;
@@ -68,6 +68,8 @@ pub(crate) struct Session {
     next_request: u64,
     /// Callers whose going somebody waits for.
     callers: HashMap<Route, UnixStream>,
+    /// Callers of services in dom0, until they have gone.
+    meetings: HashMap<Route, CallingOff>,
     /// Calls in other domains.
     abroad: BTreeMap<Route, Abroad>,
     letters: Mailbox<Letter>,
@@ -88,6 +90,7 @@ impl Session {
             requests: HashMap::new(),
             next_request: 0,
             callers: HashMap::new(),
+            meetings: HashMap::new(),
             abroad: BTreeMap::new(),
             letters: Mailbox::new().map_err(DaemonError::SetUp)?,
         })

@@ -13,7 +13,10 @@
 //! under way, `SERVICE_REFUSED` comes before it, which programs other than ours take for the same.
 //!
 //! The word `DEFAULT:` at the start of a command stands for the domain's default user.
-//! A client that says anything more is dropped.
+//! A client that says anything more is dropped, and `CONNECTION_TERMINATED` with the call's route is a way
+//! to ask for that: it says that the caller, in another domain, has gone and is not going to come if it
+//! has not. A client that just goes says nothing of the kind: helpers of other implementations go as
+//! soon as a call has been arranged.
 
 use std::ops::RangeInclusive;
 
@@ -30,6 +33,8 @@ pub enum Command {
     /// Answer one of the domain's requests. The second value is the length of the id's field as it was
     /// received: it may be cut after the NUL, and is passed on as long as it is.
     Connect(ServiceConnect, usize),
+    /// The caller of the command that this client has asked for has gone.
+    CallerGone(Route),
 }
 
 /// A daemon's answer: where the data of the call goes.
@@ -78,6 +83,7 @@ impl Role for FromClient {
         match kind {
             Kind::ExecCmdline | Kind::JustExec => Some(9..=EXEC_BODY_MAX),
             Kind::ServiceConnect => Some(9..=8 + IDENT_LEN),
+            Kind::ConnectionTerminated => Some(8..=8),
             _ => None,
         }
     }
@@ -86,6 +92,7 @@ impl Role for FromClient {
         match kind {
             Kind::ExecCmdline => Exec::parse(Mode::Attached, body).map(Command::Exec),
             Kind::JustExec => Exec::parse(Mode::Detached, body).map(Command::Exec),
+            Kind::ConnectionTerminated => Route::decode(body).map(Command::CallerGone),
             _ => {
                 ServiceConnect::parse(body).map(|connect| Command::Connect(connect, body.len() - 8))
             }

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use qrexec_protocol::agent_link::terminated;
 use qrexec_protocol::client_link::{Accepted, Answer, FromDaemon};
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
 use qrexec_protocol::frame::{Incoming, Receiver, Violation, hello};
@@ -126,6 +127,13 @@ impl DaemonSocket {
         let mut bytes = [0; 64];
         // The daemon has nothing more to say; what it says all the same is not listened to.
         while matches!(self.stream.read(&mut bytes), Ok(1..)) {}
+    }
+
+    /// Says that the caller of the call has gone, and hangs up.
+    pub fn caller_gone(self, route: Route) {
+        // A daemon that does not read is not waited for; to one that has gone nothing needs to be said.
+        let _ = self.stream.set_nonblocking(true);
+        let _ = (&self.stream).write_all(&terminated(route));
     }
 
     fn route(&mut self, patience: Duration) -> Result<Route, DaemonError> {

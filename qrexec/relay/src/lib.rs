@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod calling_off;
 mod channel;
 mod control;
 mod daemon_socket;
@@ -36,6 +37,7 @@ mod users;
 mod wait;
 
 pub use call::{CallFailed, Codes, Local, call};
+pub use calling_off::CallingOff;
 pub use channel::{Channel, ChannelError};
 pub use control::{Control, ControlError};
 pub use daemon_socket::{DaemonError, DaemonSocket};

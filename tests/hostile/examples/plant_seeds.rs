@@ -323,6 +323,16 @@ fn qrexec() {
         64,
         &[hello(Version::V4), exec.encode()],
     );
+    plant_stream(
+        "qrexec_daemon_from_client",
+        "gone",
+        64,
+        &[
+            hello(Version::V4),
+            exec.encode(),
+            agent_link::terminated(route),
+        ],
+    );
     let accepted = Accepted {
         kind: Kind::ExecCmdline,
         route,

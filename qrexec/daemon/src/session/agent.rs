@@ -48,7 +48,10 @@ impl Session {
                 self.left_alone.remove(&route);
                 self.callers.remove(&route);
                 if let Some(call) = self.abroad.remove(&route) {
-                    call.end();
+                    call.caller_gone(route);
+                }
+                if let Some(calling_off) = self.meetings.remove(&route) {
+                    calling_off.call_off();
                 }
                 self.clients.retain(|_, client| !client.runs(route));
             }

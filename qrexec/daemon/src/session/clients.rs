@@ -19,9 +19,10 @@ use crate::clients::{Client, Heard};
 /// The most clients at one time: one for each call of dom0 or another domain, and those who ask.
 const CLIENTS_MAX: usize = PORTS as usize + 256;
 
-/// How long a caller in dom0 may still take to meet its service when it has hung up.
+/// How long an agent may still wait for a caller that has gone: it may have been there just before.
 const CALLER_GRACE: Duration = Duration::from_secs(1);
-/// The same for a caller in another domain: whoever arranged its call may go when that is done.
+/// The same when whoever arranged a call from another domain goes without a word: other
+/// implementations' helpers go when that is done, and the caller is still to come.
 const HELPER_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a call is refused that might not be later.
@@ -78,6 +79,14 @@ impl Session {
         let kept = match client.hear() {
             Heard::Nothing => Ok(()),
             Heard::Gone => Err(None),
+            Heard::CallerGone => {
+                let client = self.clients.remove(&number);
+                if let Some(route) = client.as_ref().and_then(Client::started) {
+                    self.leave_alone(route, CALLER_GRACE);
+                }
+                return;
+            }
+            Heard::Command(Command::CallerGone(_)) => Err(Some("nothing runs yet")),
             Heard::Command(Command::Exec(exec)) => self.exec(number, exec).map_err(Some),
             Heard::Command(Command::Connect(connect, len)) => {
                 self.connect(number, connect, len).map_err(Some)
@@ -91,7 +100,11 @@ impl Session {
             // It may be gone.
             let _ = client.as_mut().map(Client::greet);
             if let Some(route) = client.as_ref().and_then(Client::started) {
-                self.leave_alone(route);
+                let grace = match route.domain {
+                    DomId::DOM0 => CALLER_GRACE,
+                    _ => HELPER_GRACE,
+                };
+                self.leave_alone(route, grace);
             }
             if reason == Some(ALL_PORTS) {
                 client.into_iter().for_each(Client::too_many);
@@ -101,12 +114,7 @@ impl Session {
 
     /// Whoever waited for the end of a call into the domain has gone. Its service may run on; only if
     /// the caller has not come by the time that it should, the agent need not wait for it.
-    fn leave_alone(&mut self, route: Route) {
-        let grace = if route.domain == DomId::DOM0 {
-            CALLER_GRACE
-        } else {
-            HELPER_GRACE
-        };
+    fn leave_alone(&mut self, route: Route, grace: Duration) {
         self.left_alone.insert(route, Instant::now() + grace);
     }
 

@@ -4,15 +4,16 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::mpsc;
 
 use bulkhead_types::DomId;
 use qrexec_protocol::agent_link::{Refusal, refused};
 use qrexec_protocol::exec::{Route, ServiceConnect};
 use qrexec_protocol::trigger::{CallRequest, RequestId};
-use qrexec_relay::DaemonSocket;
+use qrexec_relay::{CallingOff, DaemonSocket};
 
 use super::Session;
-use crate::request::{self, Letter, Ticket, begin};
+use crate::request::{self, Letter, Meeting, Ticket, begin};
 use crate::trace::Trace;
 
 /// A call of this domain that runs in another one.
@@ -30,8 +31,9 @@ impl Abroad {
         self.daemon.fd()
     }
 
-    /// The caller has gone.
-    pub fn end(self) {
+    /// The caller has gone. Whether it had come at all, the other daemon does not know.
+    pub fn caller_gone(self, route: Route) {
+        self.daemon.caller_gone(route);
         self.trace.end("over");
     }
 }
@@ -90,23 +92,7 @@ impl Session {
                 if !self.claim(&ticket) {
                     return;
                 }
-                let ident = ticket.ident;
-                let Some(port) = self.ports.allocate(DomId::DOM0) else {
-                    tracing::warn!("{}: all ports are in use", self.desk.domain.name);
-                    self.agent
-                        .line
-                        .queue(&refused(&ident.field(), Refusal::Busy));
-                    return;
-                };
-                let route = Route {
-                    domain: DomId::DOM0,
-                    port,
-                };
-                self.agent
-                    .line
-                    .queue(&ServiceConnect { route, ident }.encode());
-                // A thread that no longer listens has ended, and said so.
-                let _ = answer.send(route);
+                self.connect_dom0(ticket.ident, &answer);
             }
             Letter::Done { ticket, why } => {
                 if self.claim(&ticket) {
@@ -114,6 +100,37 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Passes the caller of a service in dom0 on to where it is to be met.
+    fn connect_dom0(&mut self, ident: RequestId, answer: &mpsc::Sender<Meeting>) {
+        let free = self
+            .ports
+            .allocate(DomId::DOM0)
+            .ok_or("all ports are in use");
+        let calling_off = CallingOff::new().map_err(|_| "too many files are open");
+        let (port, calling_off) = match (free, calling_off) {
+            (Ok(port), Ok(calling_off)) => (port, calling_off),
+            (free, calling_off) => {
+                if let Ok(port) = free {
+                    let domain = DomId::DOM0;
+                    self.ports.release(Route { domain, port });
+                }
+                let why = free.err().or(calling_off.err()).unwrap_or_default();
+                tracing::warn!("{}: {why}", self.desk.domain.name);
+                let refusal = refused(&ident.field(), Refusal::Busy);
+                return self.agent.line.queue(&refusal);
+            }
+        };
+        let route = Route {
+            domain: DomId::DOM0,
+            port,
+        };
+        let connect = ServiceConnect { route, ident };
+        self.agent.line.queue(&connect.encode());
+        self.meetings.insert(route, calling_off.clone());
+        // A thread that no longer listens has ended, and said so.
+        let _ = answer.send(Meeting { route, calling_off });
     }
 
     /// The target's daemon says that a call has ended.
@@ -124,7 +141,7 @@ impl Session {
                 let refusal = refused(&call.ident.field(), Refusal::Denied);
                 self.agent.line.queue(&refusal);
             }
-            call.end();
+            call.trace.end("over");
         }
     }
 }

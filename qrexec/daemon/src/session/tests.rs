@@ -12,9 +12,9 @@ use std::time::Duration;
 use bulkhead_types::{DomId, DomainUuid, Layout, Port};
 use bulkhead_vchan::{Endpoints, Transport};
 use nix::sys::signal::SigSet;
-use qrexec_protocol::agent_link::{FromDaemon, Refusal, ToAgent};
+use qrexec_protocol::agent_link::{FromDaemon, Refusal, ToAgent, terminated};
 use qrexec_protocol::exec::{Exec, Mode, Route};
-use qrexec_protocol::frame::{Incoming, Receiver as Frames};
+use qrexec_protocol::frame::{Incoming, Receiver as Frames, hello};
 use qrexec_protocol::session_link::BODY_MAX;
 use qrexec_protocol::trigger::{CallRequest, RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
@@ -396,4 +396,42 @@ fn what_it_asks_for_is_what_its_guest_may_ask_for() {
     stream.write_all(b"result=deny\n").unwrap();
     drop(stream);
     assert!(matches!(stage.hear(), ToAgent::Refused(..)));
+}
+
+#[test]
+fn a_daemon_that_says_its_caller_has_gone_is_believed_for_its_own_call_alone() {
+    let mut stage = Stage::greeted();
+    let started = |stage: &mut Stage, daemon: &mut DaemonSocket| {
+        let asked = Route {
+            domain: DomId::new(9).unwrap(),
+            port: Port(0),
+        };
+        let exec = Exec {
+            mode: Mode::Attached,
+            route: asked,
+            command: b"user:true".to_vec(),
+        };
+        let told = daemon.exec(&exec, PATIENCE).unwrap();
+        assert!(matches!(stage.hear(), ToAgent::Exec(exec) if exec.route.port == told.port));
+        Route {
+            port: told.port,
+            ..asked
+        }
+    };
+    let connect = |stage: &Stage| DaemonSocket::connect(&stage.socket()).unwrap();
+    let (mut stays, mut goes) = (connect(&stage), connect(&stage));
+    let other = started(&mut stage, &mut stays);
+    let route = started(&mut stage, &mut goes);
+    // Whatever route it names, only its own call is meant.
+    goes.caller_gone(other);
+    assert_eq!(stage.hear(), ToAgent::CallerGone(route));
+    // Before a call it is nonsense.
+    let mut stream = UnixStream::connect(stage.socket()).unwrap();
+    let bytes = [hello(Version::SOCKET), terminated(other)].concat();
+    stream.write_all(&bytes).unwrap();
+    let mut answer = Vec::new();
+    // What was not read yet makes a reset of the end.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(hello(Version::SOCKET).starts_with(&answer));
+    drop(stays);
 }

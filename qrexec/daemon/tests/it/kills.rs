@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use bulkhead_types::{DomId, Port};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use qrexec_protocol::client_link::{Accepted, Command as Client, FromClient};
 use qrexec_protocol::exec::{Exec, Mode, Route};
+use qrexec_protocol::frame::{self, Incoming, Receiver, hello};
 use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
@@ -210,10 +212,10 @@ fn asked_for_in_dom0(fixture: &Fixture) -> DaemonSocket {
     daemon
 }
 
-/// The same for a caller in `work`.
-fn asked_for_in_work(fixture: &Fixture) -> UnixStream {
+/// The same for a caller in `work`, wherever the service is to run.
+fn asked_for_in_work(fixture: &Fixture, target: &str) -> UnixStream {
     let ident = RequestId::numbered(1);
-    let trigger = UntrustedTrigger::new("", "personal", &ident, "test.Echo");
+    let trigger = UntrustedTrigger::new("", target, &ident, "test.Echo");
     let mut agent = UnixStream::connect(fixture.agent_socket(1)).unwrap();
     agent
         .write_all(&trigger.encode(Version::V4).unwrap())
@@ -239,11 +241,16 @@ fn nobody_waits_for_a_caller_that_died_before_it_came() {
         let before = Account::of(&fixture);
         for _ in 0..10 {
             drop(asked_for_in_dom0(&fixture));
-            drop(asked_for_in_work(&fixture));
+            drop(asked_for_in_work(&fixture, "personal"));
+            drop(asked_for_in_work(&fixture, "dom0"));
         }
+        let begun = Instant::now();
         before.comes_back(&fixture);
+        println!("all given up after {} ms", begun.elapsed().as_millis());
         let log = fixture.log(if session { "session 2" } else { "agent 2" });
         assert!(log.contains("domain 0 is not going to open port"), "{log}");
+        assert!(log.contains("domain 1 is not going to open port"), "{log}");
+        let log = fixture.log("daemon 1");
         assert!(log.contains("domain 1 is not going to open port"), "{log}");
     }
 }
@@ -263,4 +270,43 @@ fn an_agent_whose_daemon_dies_does_not_wait_for_callers() {
     before.comes_back(&fixture);
     drop(waiting);
     assert!(check(&finish(&mut client(&fixture), BYTES), true));
+}
+
+#[test]
+fn the_daemon_of_a_caller_that_has_gone_says_so_to_the_daemon_of_its_target() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    // The target's daemon is played.
+    let socket = fixture.layout().qrexec_dir().join("qrexec.personal");
+    let listener = UnixListener::bind(socket).unwrap();
+    let route = Route {
+        domain: DomId::new(2).unwrap(),
+        port: Port(514),
+    };
+    let daemon = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&hello(Version::SOCKET)).unwrap();
+        let mut commands = Receiver::<FromClient>::new();
+        let mut heard = Vec::new();
+        loop {
+            let mut bytes = [0; 256];
+            let len = stream.read(&mut bytes).unwrap();
+            if len == 0 {
+                return heard;
+            }
+            commands.push(&bytes[..len]);
+            while let Some(incoming) = commands.next().unwrap() {
+                if let Incoming::Message(Client::Exec(_)) = incoming {
+                    let kind = frame::Kind::ExecCmdline;
+                    let answer = Accepted { kind, route }.encode();
+                    stream.write_all(&answer).unwrap();
+                }
+                heard.push(incoming);
+            }
+        }
+    });
+    drop(asked_for_in_work(&fixture, "personal"));
+    let heard = daemon.join().unwrap();
+    let last = Incoming::Message(Client::CallerGone(route));
+    assert_eq!(heard.last(), Some(&last), "{heard:?}");
 }

@@ -9,9 +9,10 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// Shared by a call's thread and whoever learns of its caller.
 #[derive(Clone, Debug)]
-pub(crate) struct CallingOff(Arc<EventFd>);
+pub struct CallingOff(Arc<EventFd>);
 
 impl CallingOff {
+    /// A call that has not been called off.
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self(Arc::new(EventFd::from_flags(flags)?)))
