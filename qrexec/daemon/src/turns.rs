@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use qrexec_relay::Pool;
 
-/// The most that are asked at one time: a thread takes about 20 KiB.
-const AT_ONCE: usize = 64;
+/// The most that are asked at one time: a thread takes about 20 KiB, and what many have used is not all
+/// given back.
+const AT_ONCE: usize = 16;
 /// The most that are asked or wait.
 const ALL_MAX: usize = 1024;
 /// The most bytes of service names and arguments among them.

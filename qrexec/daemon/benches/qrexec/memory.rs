@@ -2,9 +2,14 @@
 //! What the processes of dom0 that serve one domain's calls hold in memory.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use crate::crowd;
 use crate::site::Site;
+
+/// Until then what was kept for further calls has been given up.
+const REST: Duration = Duration::from_secs(4);
 
 pub fn print(sites: &[Site]) {
     println!(
@@ -20,6 +25,8 @@ pub fn print(sites: &[Site]) {
         held("at first");
         crowd::make(site);
         held("after 1000 calls at once");
+        thread::sleep(REST);
+        held("at rest again");
     }
 }
 
