@@ -42,6 +42,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// Where the fork servers in users' sessions are; `%s` stands for the user. Empty: none.
     pub fork_servers: String,
+    /// The newest version of the protocol to speak.
+    pub newest: Version,
 }
 
 /// Why the agent cannot work.
@@ -67,6 +69,7 @@ pub enum AgentError {
 #[derive(Debug)]
 pub struct Agent {
     listener: UnixListener,
+    newest: Version,
     runner: Runner,
     ended: Mailbox<Ended>,
     callers: BTreeMap<u64, Caller>,
@@ -115,6 +118,7 @@ impl Agent {
         let callers = BTreeMap::new();
         Ok(Self {
             listener,
+            newest: options.newest,
             runner,
             ended,
             callers,
@@ -133,15 +137,24 @@ impl Agent {
                 .runner
                 .endpoints
                 .serve(DomId::DOM0, Port::QREXEC, sizes);
-            let mut daemon = Daemon::new(vchan.map_err(AgentError::Announce)?);
+            let vchan = vchan.map_err(AgentError::Announce)?;
+            let mut daemon = Daemon::offering(self.newest, vchan);
             self.session += 1;
-            daemon.queue(&hello(Version::OWN));
+            daemon.queue(&hello(self.newest));
             let error = loop {
                 if let Err(error) = self.turn(&mut daemon, &mut ready) {
                     break error;
                 }
             };
             tracing::warn!("session {}: {}", self.session, chain(&error));
+            if daemon.version().is_none() && self.newest > Version::V2 {
+                // Where a daemon does not take our version, it says so in dom0 and hangs up.
+                tracing::warn!(
+                    "it went without a greeting; one that knows only version 2, and not {}, does so, \
+                     and takes an agent with --protocol-version 2",
+                    self.newest
+                );
+            }
             // Whoever waits for an answer of this daemon will not get one, and may wait in vain for a
             // service that it was to start.
             self.callers.retain(|_, caller| !caller.unanswered());
@@ -236,7 +249,8 @@ impl Agent {
                     return;
                 };
                 let number = *number;
-                if caller.connect(connect.route).is_err() {
+                let version = daemon.version().unwrap_or(self.newest);
+                if caller.connect(connect.route, version).is_err() {
                     self.callers.remove(&number);
                     daemon.queue(&terminated(connect.route));
                 }
@@ -249,7 +263,8 @@ impl Agent {
         self.next_number += 1;
         let number = self.next_number;
         let started = if self.calls.len() < CALLS_MAX {
-            self.runner.start(exec, self.session, number)
+            let version = daemon.version().unwrap_or(self.newest);
+            self.runner.start(exec, version, self.session, number)
         } else {
             Err(io::Error::other("too many calls at one time"))
         };

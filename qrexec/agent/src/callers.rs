@@ -6,10 +6,13 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use qrexec_protocol::agent_link::{BUSY, FromCaller, Refusal};
+use qrexec_protocol::agent_link::{
+    BUSY, Connection, FromCaller, Refusal, is_unframed, unframed_header,
+};
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, Receiver};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::version::Version;
 
 /// A local program and how far its request has come.
 #[derive(Debug)]
@@ -72,10 +75,11 @@ impl Caller {
         matches!(self.state, State::Waiting(_))
     }
 
-    /// Tells the caller where the data of its call goes.
-    pub fn connect(&mut self, route: Route) -> io::Result<()> {
-        // A stream that nothing was written to takes eight bytes.
-        self.stream.write_all(&route.encode())?;
+    /// Tells the caller where the data of its call goes, and what dom0 speaks.
+    pub fn connect(&mut self, route: Route, version: Version) -> io::Result<()> {
+        // A stream that nothing was written to takes so few bytes.
+        self.stream
+            .write_all(&Connection { route, version }.encode())?;
         if let State::Waiting(ident) = &self.state {
             self.state = State::Connected(ident.clone(), route);
         }
@@ -118,6 +122,9 @@ impl Caller {
             // Nothing may follow a request.
             State::Waiting(_) => Heard::Gone(None),
             State::Asking(receiver) => {
+                if receiver.pending() == 0 && bytes[..len].first().is_some_and(is_unframed) {
+                    receiver.push(&unframed_header());
+                }
                 receiver.push(&bytes[..len]);
                 match receiver.next() {
                     Ok(Some(Incoming::Message(trigger))) if receiver.pending() == 0 => {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
+use qrexec_protocol::version::Version;
 use qrexec_relay::{CallingOff, Host, Pool, Post};
 
-use crate::carry_out::carry_out;
+use crate::carry_out::{Call, carry_out};
 use crate::session::{Handed, Sessions};
 
 /// A call into this guest has ended.
@@ -35,7 +36,14 @@ pub(crate) struct Runner {
 impl Runner {
     /// Runs a call in a thread; its end is posted in any case. By what is returned it is told that its
     /// caller is not going to come.
-    pub fn start(&self, exec: Exec, session: u64, number: u64) -> io::Result<CallingOff> {
+    /// `version` is offered to the caller.
+    pub fn start(
+        &self,
+        exec: Exec,
+        version: Version,
+        session: u64,
+        number: u64,
+    ) -> io::Result<CallingOff> {
         let (runner, calling_off) = (self.clone(), CallingOff::new()?);
         let called_off = calling_off.clone();
         let work = move || {
@@ -44,13 +52,13 @@ impl Runner {
                 session,
                 route: exec.route,
             };
-            runner.run(&exec, ended, &called_off);
+            runner.run(&exec, version, ended, &called_off);
         };
         self.pool.run(work)?;
         Ok(calling_off)
     }
 
-    fn run(&self, exec: &Exec, ended: Ended, called_off: &CallingOff) {
+    fn run(&self, exec: &Exec, version: Version, ended: Ended, called_off: &CallingOff) {
         let order = self.host.read(&exec.command);
         if let Some(order) = &order {
             let session = || -> Option<Handed> {
@@ -68,9 +76,13 @@ impl Runner {
                 return;
             }
         }
-        let order = order.as_ref();
+        let call = Call {
+            exec,
+            order: order.as_ref(),
+            version,
+        };
         let called_off = called_off.fd();
-        carry_out(&self.endpoints, &self.host, exec, order, called_off, || {
+        carry_out(&self.endpoints, &self.host, call, called_off, || {
             self.post.send(ended);
         });
     }

@@ -14,9 +14,10 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::{HEAD_LEN, command_len, decode};
+use qrexec_protocol::version::Version;
 use qrexec_relay::{Host, Pool};
 
-use crate::carry_out::{STACK, carry_out};
+use crate::carry_out::{Call, STACK, carry_out};
 
 /// How long the agent may take for its record.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,18 +31,26 @@ pub struct ForkServer {
     endpoints: Arc<Endpoints>,
     host: Arc<Host>,
     user: String,
+    newest: Version,
     calls: Arc<AtomicUsize>,
     pool: Pool,
 }
 
 impl ForkServer {
-    /// A fork server for the session of `user`, who runs this process.
-    pub fn new(listener: UnixListener, endpoints: Endpoints, user: String) -> Self {
+    /// A fork server for the session of `user`, who runs this process. `newest` is the newest version
+    /// of the protocol to speak.
+    pub fn new(
+        listener: UnixListener,
+        endpoints: Endpoints,
+        user: String,
+        newest: Version,
+    ) -> Self {
         Self {
             listener,
             endpoints: Arc::new(endpoints),
             host: Arc::new(Host::session()),
             user,
+            newest,
             calls: Arc::default(),
             pool: Pool::new("call", STACK),
         }
@@ -62,6 +71,7 @@ impl ForkServer {
     fn take(&self, stream: UnixStream) {
         let (endpoints, host) = (Arc::clone(&self.endpoints), Arc::clone(&self.host));
         let (user, calls) = (self.user.clone(), Arc::clone(&self.calls));
+        let newest = self.newest;
         if calls.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
             calls.fetch_sub(1, Ordering::Relaxed);
             tracing::warn!("too many calls at one time");
@@ -72,11 +82,15 @@ impl ForkServer {
             match listen(&stream, &user) {
                 Ok(exec) => {
                     let order = host.read(&exec.command);
-                    let order = order.as_ref();
+                    let call = Call {
+                        exec: &exec,
+                        order: order.as_ref(),
+                        version: newest,
+                    };
                     // What can be read is the end: whoever asked says that the caller is not coming, or
                     // has gone.
                     let called_off = stream.as_fd();
-                    carry_out(&endpoints, &host, &exec, order, called_off, || {
+                    carry_out(&endpoints, &host, call, called_off, || {
                         // It may have gone.
                         let _ = stream.shutdown(Shutdown::Both);
                     });

@@ -11,6 +11,7 @@ use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 use qrexec_agent::{Agent, Options};
+use qrexec_protocol::version::Version;
 use qrexec_relay::{Host, SWITCH_WORD, allow_many_descriptors, become_user};
 
 /// Starts services in this domain when policy allows another domain to call them.
@@ -31,6 +32,14 @@ struct Arguments {
     /// Start every service from here, and none in a user's session.
     #[arg(short = 'S', long)]
     no_fork_server: bool,
+    /// The newest version of qrexec to speak with other domains: 2, 3 or 4. A dom0 of Qubes OS 4.0
+    /// knows only 2, and wants to hear nothing else.
+    #[arg(long, value_name = "VERSION", default_value = "4", value_parser = version)]
+    protocol_version: Version,
+}
+
+fn version(text: &str) -> Result<Version, &'static str> {
+    Version::named(text).ok_or("the versions are 2, 3 and 4")
 }
 
 fn main() -> ExitCode {
@@ -75,6 +84,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         } else {
             arguments.fork_server_socket
         },
+        newest: arguments.protocol_version,
     };
     let mut agent = Agent::new(endpoints, host, &options)?;
     agent.run(|_| {

@@ -11,6 +11,7 @@
 //! messages name service and target; exit codes are those of [`qrexec_protocol::exit`].
 #![forbid(unsafe_code)]
 
+pub mod agent_socket;
 pub mod dom0_arguments;
 pub mod guest_arguments;
 
@@ -22,6 +23,7 @@ use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
 use qrexec_protocol::limits::DATA_RING;
+use qrexec_protocol::version::Version;
 use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
 
 /// How long the other side may still take to come when whoever arranged the call has gone.
@@ -72,9 +74,11 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
     vchan.context("cannot announce the connection for the call's data")
 }
 
-/// Waits for the other side on an announced vchan and greets it. `helper`, if there is one, is the
+/// Waits for the other side on an announced vchan and greets it with `version`. `helper`, if there is
+/// one, is the
 /// connection to whoever arranged the call: when it ends, the other side is not likely to come.
 pub fn meet(
+    version: Version,
     vchan: Vchan,
     helper: Option<BorrowedFd<'_>>,
     patience: Option<Duration>,
@@ -86,7 +90,7 @@ pub fn meet(
     // A greeting that is there lets the other side begin at once. But it might be done with the whole
     // call then, and the port be used anew, while this side still takes its announcement back.
     let early = vchan.withdraws_first();
-    let mut channel = Channel::greet(vchan);
+    let mut channel = Channel::greet(version, vchan);
     if early {
         channel.flush()?;
     }

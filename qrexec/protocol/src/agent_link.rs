@@ -19,7 +19,18 @@
 //!
 //! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
 //! [`crate::exec::Route`], or the end of the stream for a refusal. The end of the stream after a route says
-//! that the other side is not likely to come any more.
+//! that the other side is not likely to come any more. Where dom0 speaks version 2, that number follows the
+//! route ([`Connection`]): what serves there takes no greeting with another one. Programs other than ours do
+//! not read so far.
+//!
+//! Nobody greets on that socket. An agent knows the trigger of its own version only: one of version 2 takes the
+//! bare body, one of version 3 and one of version 4 each their own frame. An agent that does not know what it
+//! was sent hangs up before it has read all of it, and the caller hears that as a reset of the connection; after
+//! a refusal, for which everything was read, it hears the end. So a caller whose connection was reset
+//! has asked for nothing yet, and may ask again in the words of another version. The order is 4, 2, 3
+//! ([`TRIGGERS`]): those of version 3 may be too short for an agent of version 2, which then waits for
+//! ever. Such an agent takes the first 128 bytes of the frame of version 4 for a request, whose service has
+//! no name that a policy could allow. Our agent knows them all.
 //!
 //! Where a request is refused because too much is under way, the word [`BUSY`] stands behind the NUL
 //! of the request id, and is what the caller hears before the end. Others do not look there.
@@ -29,8 +40,8 @@ use std::ops::RangeInclusive;
 use bulkhead_types::Port;
 
 use crate::exec::{Exec, Mode, Route, ServiceConnect};
-use crate::frame::{Kind, Role, frame};
-use crate::limits::{EXEC_BODY_MAX, IDENT_LEN};
+use crate::frame::{Kind, Role, frame, header, word};
+use crate::limits::{EXEC_BODY_MAX, HEADER_LEN, IDENT_LEN};
 use crate::trigger::{RequestId, UntrustedTrigger};
 use crate::version::Version;
 
@@ -63,6 +74,51 @@ pub enum Refusal {
     Denied,
     /// Too much is under way.
     Busy,
+}
+
+/// The versions in whose words a caller asks an agent, one after the other until it is heard.
+pub const TRIGGERS: [Version; 3] = [Version::V4, Version::V2, Version::V3];
+
+/// What an agent says to a caller whose request was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Where the data of the call goes.
+    pub route: Route,
+    /// What to offer there.
+    pub version: Version,
+}
+
+impl Connection {
+    /// The bytes on the socket, which go out at once.
+    pub fn encode(self) -> Vec<u8> {
+        let mut bytes = self.route.encode().to_vec();
+        if self.version == Version::V2 {
+            bytes.extend_from_slice(&self.version.number().to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what has come; `None` when that is no route.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (route, rest) = bytes.split_at_checked(8)?;
+        let version = match word(rest, 0) {
+            Some(2) => Version::V2,
+            _ => Version::OWN,
+        };
+        let route = Route::decode(route).ok()?;
+        Some(Self { route, version })
+    }
+}
+
+/// Whether a request that begins so is the bare body of a trigger of version 2. It begins with a name; a frame's
+/// header begins with a control character.
+pub fn is_unframed(first: &u8) -> bool {
+    first.is_ascii_graphic()
+}
+
+/// The header that such a body lacks.
+pub fn unframed_header() -> [u8; HEADER_LEN] {
+    header(Kind::TriggerV2, 128)
 }
 
 /// What tells [`Refusal::Busy`].

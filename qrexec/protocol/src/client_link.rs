@@ -3,6 +3,9 @@
 //!
 //! Order: daemon `HELLO` (3), client `HELLO` (3), then one command of the client.
 //!
+//! A daemon of version 2 greets with 2 and takes nothing else; all that follows is the same. So a client that
+//! reads a 2 and has said 3 begins anew. A client of version 2 cannot be served: the daemon speaks first.
+//!
 //! - `EXEC_CMDLINE` or `JUST_EXEC` with port 0: the daemon picks a port, answers the same kind with
 //!   the route (its own domain and the port), and forwards the command to its agent. The socket
 //!   stays open; its end tells the client that the call has ended.
@@ -102,7 +105,7 @@ impl Role for FromClient {
 
 impl Role for FromDaemon {
     type Message = Answer;
-    const HELLO: Option<(Version, Version)> = Some((Version::SOCKET, Version::V3));
+    const HELLO: Option<(Version, Version)> = Some((Version::SOCKET, Version::V2));
 
     fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
         match kind {

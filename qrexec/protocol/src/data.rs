@@ -87,6 +87,8 @@ enum Expect {
 #[derive(Clone, Debug)]
 pub struct Decoder {
     version: Option<Version>,
+    /// No newer version than this holds.
+    offer: Version,
     expect: Expect,
 }
 
@@ -94,6 +96,7 @@ impl Default for Decoder {
     fn default() -> Self {
         Self {
             version: None,
+            offer: Version::OWN,
             expect: Self::NEXT,
         }
     }
@@ -115,6 +118,14 @@ impl Decoder {
     /// A decoder before the first byte.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A decoder of somebody who offers `version` and not the newest that there is.
+    pub fn offering(version: Version) -> Self {
+        Self {
+            offer: version,
+            ..Self::default()
+        }
     }
 
     /// The agreed version, once the peer's `HELLO` is in.
@@ -145,7 +156,7 @@ impl Decoder {
                         return Ok(None);
                     }
                     let peer = u32::from_le_bytes(*bytes);
-                    let version = Version::agree(Version::OWN, Version::V2, peer)?;
+                    let version = Version::agree(self.offer, Version::V2, peer)?;
                     self.version = Some(version);
                     self.expect = Self::NEXT;
                     return Ok(Some(Piece::Agreed(version)));

@@ -172,6 +172,8 @@ pub enum Incoming<M> {
 pub struct Receiver<R: Role> {
     bytes: Vec<u8>,
     version: Option<Version>,
+    /// No newer version than this holds.
+    offer: Version,
     broken: Option<Violation>,
     role: std::marker::PhantomData<R>,
 }
@@ -186,6 +188,7 @@ impl<R: Role> Default for Receiver<R> {
         Self {
             bytes: Vec::new(),
             version,
+            offer: Version::OWN,
             broken: None,
             role: std::marker::PhantomData,
         }
@@ -198,9 +201,22 @@ impl<R: Role> Receiver<R> {
         Self::default()
     }
 
+    /// A receiver of somebody who offers `version` and not the newest that there is.
+    pub fn offering(version: Version) -> Self {
+        Self {
+            offer: version,
+            ..Self::default()
+        }
+    }
+
     /// The agreed version, once the peer's `HELLO` is in.
     pub fn version(&self) -> Option<Version> {
         self.version
+    }
+
+    /// The newest version that this side speaks.
+    pub fn offer(&self) -> Version {
+        self.offer
     }
 
     /// Bytes that were pushed and belong to no finished frame yet.
@@ -255,7 +271,7 @@ impl<R: Role> Receiver<R> {
         let incoming = match (self.version, R::HELLO) {
             (None, Some((own, least))) => {
                 let peer = word(body, 0).unwrap_or_default();
-                let version = Version::agree(own, least, peer)?;
+                let version = Version::agree(own.min(self.offer), least, peer)?;
                 self.version = Some(version);
                 Incoming::Agreed(version)
             }

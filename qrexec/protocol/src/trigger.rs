@@ -181,6 +181,11 @@ impl UntrustedTrigger {
         })
     }
 
+    /// Whether service and argument are longer than any agent takes.
+    pub fn is_too_long(&self) -> bool {
+        self.service.len() > crate::limits::SERVICE_FIELD_MAX
+    }
+
     /// Gives the trigger another id, as an agent does before it passes it on.
     pub fn set_ident(&mut self, ident: &RequestId) {
         self.ident = ident.field();

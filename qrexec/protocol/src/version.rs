@@ -4,6 +4,9 @@
 //! Each side sends one `HELLO` with the highest version that it speaks; the smaller number of
 //! the two holds. Versions in the field are 2, 3 and 4. A daemon answers an agent with the
 //! agreed number, never with one above its own.
+//!
+//! Programs of version 2 know no smaller number of two: they take their own and nothing else. Whoever
+//! wants to talk with them has to offer 2, and where they speak second, to know that before.
 
 use std::fmt;
 
@@ -45,6 +48,13 @@ impl Version {
     pub const OWN: Self = Self::V4;
     /// The version offered on the daemon's socket in dom0, by both sides.
     pub const SOCKET: Self = Self::V3;
+
+    /// The version with this number, as a person writes it.
+    pub fn named(number: &str) -> Option<Self> {
+        [Self::V2, Self::V3, Self::V4]
+            .into_iter()
+            .find(|version| version.to_string() == number)
+    }
 
     /// The number on the wire.
     pub fn number(self) -> u32 {

@@ -68,15 +68,24 @@ pub struct Channel {
 impl Channel {
     /// Greets the peer and waits for its greeting, at most until `deadline`.
     pub fn open(vchan: Vchan, deadline: Instant) -> Result<Self, ChannelError> {
-        Self::greet(vchan).agree(deadline)
+        Self::open_at(Version::OWN, vchan, deadline)
     }
 
-    /// Puts the greeting into the line. Where the channel is only announced, [`Self::flush`] lets the
-    /// peer find it when it comes, so that it need not wait for it.
-    pub fn greet(vchan: Vchan) -> Self {
+    /// The same with the offer of `version`, for a peer that may know no newer one.
+    pub fn open_at(
+        version: Version,
+        vchan: Vchan,
+        deadline: Instant,
+    ) -> Result<Self, ChannelError> {
+        Self::greet(version, vchan).agree(deadline)
+    }
+
+    /// Puts the greeting into the line, which offers `version`. Where the channel is only announced,
+    /// [`Self::flush`] lets the peer find it when it comes, so that it need not wait for it.
+    pub fn greet(version: Version, vchan: Vchan) -> Self {
         let mut channel = Self {
             vchan,
-            decoder: Decoder::new(),
+            decoder: Decoder::offering(version),
             inbox: vec![0; SMALL],
             unread: 0..0,
             outbox: vec![0; SMALL],
@@ -85,7 +94,7 @@ impl Channel {
             came: 0,
             went: 0,
         };
-        channel.queue(&hello(Version::OWN));
+        channel.queue(&hello(version));
         channel
     }
 

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use bulkhead_vchan::{State, StreamError, Vchan};
 use qrexec_protocol::frame::{Incoming, Receiver, Role, Violation};
 use qrexec_protocol::limits::CONTROL_RING;
+use qrexec_protocol::version::Version;
 use thiserror::Error;
 
 use crate::channel::LAST_WORDS;
@@ -52,9 +53,14 @@ pub struct Control<R: Role> {
 impl<R: Role> Control<R> {
     /// A session that begins.
     pub fn new(vchan: Vchan) -> Self {
+        Self::offering(Version::OWN, vchan)
+    }
+
+    /// A session that begins with the offer of `version`, which is the newest that holds.
+    pub fn offering(version: Version, vchan: Vchan) -> Self {
         Self {
             vchan,
-            receiver: Receiver::new(),
+            receiver: Receiver::offering(version),
             outgoing: VecDeque::new(),
         }
     }
@@ -80,7 +86,7 @@ impl<R: Role> Control<R> {
     }
 
     /// The agreed version, if the peer's `HELLO` is in.
-    pub fn version(&self) -> Option<qrexec_protocol::version::Version> {
+    pub fn version(&self) -> Option<Version> {
         self.receiver.version()
     }
 

@@ -24,8 +24,10 @@ use crate::wait::{Interest, wait};
 #[derive(Debug)]
 pub struct DaemonSocket {
     stream: UnixStream,
-    /// Whether the daemon has been greeted.
-    greeted: bool,
+    /// The greeting that is still to be said.
+    greeting: Vec<u8>,
+    /// What was asked last.
+    command: Vec<u8>,
     receiver: Receiver<FromDaemon>,
     path: PathBuf,
 }
@@ -84,10 +86,23 @@ impl DaemonSocket {
         };
         Ok(Self {
             stream,
-            greeted: false,
+            greeting: hello(Version::SOCKET),
+            command: Vec::new(),
             receiver: Receiver::new(),
             path: path.to_owned(),
         })
+    }
+
+    /// Asks again a daemon that knows only version 2. It hangs up on another greeting, and has
+    /// not read what came with it.
+    fn begin_anew(&mut self) -> Result<(), DaemonError> {
+        *self = Self {
+            greeting: hello(Version::V2),
+            command: std::mem::take(&mut self.command),
+            receiver: Receiver::offering(Version::V2),
+            ..Self::connect(&self.path)?
+        };
+        self.say()
     }
 
     /// Asks for a command to be started; the answer is the daemon's domain and the port.
@@ -159,10 +174,15 @@ impl DaemonSocket {
 
     /// Sends a command. A daemon that has hung up already may have said why.
     fn ask(&mut self, command: &[u8]) -> Result<(), DaemonError> {
-        let greeting = hello(Version::SOCKET);
-        let greeting = if self.greeted { &[] } else { &greeting[..] };
-        self.greeted = true;
-        let sent = self.stream.write_all(&[greeting, command].concat());
+        self.command = command.to_vec();
+        self.say()
+    }
+
+    fn say(&mut self) -> Result<(), DaemonError> {
+        let greeting = std::mem::take(&mut self.greeting);
+        let sent = self
+            .stream
+            .write_all(&[greeting, self.command.clone()].concat());
         match sent.map_err(|source| self.failed(source)) {
             Err(DaemonError::Refused(_)) => Ok(()),
             result => result,
@@ -175,8 +195,13 @@ impl DaemonSocket {
                 path: self.path.clone(),
                 source,
             };
-            if let Some(incoming) = self.receiver.next().map_err(violation)? {
-                return Ok(incoming);
+            match self.receiver.next().map_err(violation)? {
+                Some(Incoming::Agreed(Version::V2)) if self.receiver.offer() > Version::V2 => {
+                    self.begin_anew()?;
+                    continue;
+                }
+                Some(incoming) => return Ok(incoming),
+                None => {}
             }
             let entry = (self.stream.as_fd(), Interest::Readable);
             let [seen] =

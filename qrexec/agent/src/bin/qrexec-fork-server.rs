@@ -17,6 +17,7 @@ use clap::Parser;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Uid, User, dup2_stdin};
 use qrexec_agent::ForkServer;
+use qrexec_protocol::version::Version;
 
 /// Starts services in this session when the qrexec agent asks; goes into the background.
 #[derive(Debug, Parser)]
@@ -24,17 +25,24 @@ use qrexec_agent::ForkServer;
 struct Arguments {
     /// Where the agent asks [default: /var/run/qubes/qrexec-server.USER.sock]
     socket: Option<PathBuf>,
+    /// The newest version of qrexec to speak with other domains, as the agent's.
+    #[arg(long, value_name = "VERSION", default_value = "4", value_parser = version)]
+    protocol_version: Version,
     /// The socket is standard input, and this is the process in the background.
     #[arg(long, hide = true)]
     background: bool,
 }
 
+fn version(text: &str) -> Result<Version, &'static str> {
+    Version::named(text).ok_or("the versions are 2, 3 and 4")
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = if arguments.background {
-        serve()
+        serve(arguments.protocol_version)
     } else {
-        start(arguments.socket)
+        start(arguments.socket, arguments.protocol_version)
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +67,7 @@ fn own_user() -> anyhow::Result<String> {
 
 /// Listens, and leaves a process in the background that takes the calls. Calls that come before it
 /// is ready wait in the socket.
-fn start(socket: Option<PathBuf>) -> anyhow::Result<()> {
+fn start(socket: Option<PathBuf>, newest: Version) -> anyhow::Result<()> {
     let path = match socket {
         Some(path) => path,
         None => format!("/var/run/qubes/qrexec-server.{}.sock", own_user()?).into(),
@@ -76,6 +84,7 @@ fn start(socket: Option<PathBuf>) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("cannot find this program")?;
     Command::new(own)
         .arg("--background")
+        .arg(format!("--protocol-version={newest}"))
         .stdin(OwnedFd::from(listener))
         .stdout(Stdio::null())
         .process_group(0)
@@ -84,7 +93,7 @@ fn start(socket: Option<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve() -> anyhow::Result<()> {
+fn serve(newest: Version) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
@@ -98,6 +107,6 @@ fn serve() -> anyhow::Result<()> {
     let null = File::open("/dev/null").context("cannot open /dev/null")?;
     dup2_stdin(null).context("cannot leave standard input")?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
-    let server = ForkServer::new(listener, endpoints, own_user()?);
+    let server = ForkServer::new(listener, endpoints, own_user()?, newest);
     Err(server.run()).context("cannot take calls")
 }

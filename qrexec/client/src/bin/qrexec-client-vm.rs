@@ -2,9 +2,8 @@
 //! The command `qrexec-client-vm`: a guest asks for a call.
 #![forbid(unsafe_code)]
 
-use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -12,14 +11,13 @@ use anyhow::{Context as _, bail};
 use bulkhead_types::Service;
 use bulkhead_vchan::Endpoints;
 use nix::sys::signal::{SigSet, Signal};
+use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::guest_arguments::{GuestArguments, HELP};
 use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
-use qrexec_protocol::agent_link::BUSY;
-use qrexec_protocol::exec::Route;
+use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_protocol::version::Version;
 use qrexec_relay::{Local, Program, Sink};
 
 /// How long the other side may take to connect once the call has been allowed.
@@ -68,62 +66,27 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
             &target
         }
     );
-    let mut agent = UnixStream::connect(&arguments.agent_socket).with_context(|| {
-        format!(
-            "cannot reach the qrexec agent at {}",
-            arguments.agent_socket.display()
-        )
-    })?;
     let ident = RequestId::parse(b"SOCKET\0").context("the request's id cannot be one")?;
     let trigger = UntrustedTrigger::new(&arguments.source_qube, &target, &ident, service);
-    agent
-        .write_all(&trigger.encode(Version::OWN)?)
-        .context("cannot talk with the qrexec agent")?;
-    let answer = answer(&mut agent).context("cannot talk with the qrexec agent")?;
-    if matches!(answer, Answer::Busy) {
-        bail!("{what} was not made: too many calls are under way");
-    }
-    let Answer::Route(route) = answer else {
-        // Scripts know these two words; a person at a terminal gets more.
-        eprintln!("Request refused");
-        if io::stderr().is_terminal() {
-            eprintln!("error: {what} was refused by policy");
+    let (agent, connection) = match ask(&arguments.agent_socket, &trigger)? {
+        Answer::Allowed(agent, connection) => (agent, connection),
+        Answer::Busy => bail!("{what} was not made: too many calls are under way"),
+        Answer::Refused => {
+            // Scripts know these two words; a person at a terminal gets more.
+            eprintln!("Request refused");
+            if io::stderr().is_terminal() {
+                eprintln!("error: {what} was refused by policy");
+            }
+            return Ok(exit::REFUSED);
         }
-        return Ok(exit::REFUSED);
     };
+    let Connection { route, version } = connection;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(vchan, Some(agent.as_fd()), Some(PATIENCE))
+    let channel = meet(version, vchan, Some(agent.as_fd()), Some(PATIENCE))
         .with_context(|| format!("{what} came to nothing"))?;
     let local = local(&arguments)?;
     Ok(relay(channel, local, &what))
-}
-
-/// What the agent says to a request.
-enum Answer {
-    /// Allowed: the data goes there.
-    Route(Route),
-    /// Too much is under way.
-    Busy,
-    /// Refused.
-    Refused,
-}
-
-/// Reads the agent's answer to its end, or to the length of a route.
-fn answer(agent: &mut UnixStream) -> anyhow::Result<Answer> {
-    let mut bytes = Vec::new();
-    match agent.take(8).read_to_end(&mut bytes) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(error.into()),
-        _ => {}
-    }
-    match bytes.len() {
-        8 => match Route::decode(&bytes) {
-            Ok(route) => Ok(Answer::Route(route)),
-            Err(what) => bail!("the agent's answer is malformed: {what}"),
-        },
-        _ if bytes == BUSY => Ok(Answer::Busy),
-        _ => Ok(Answer::Refused),
-    }
 }
 
 fn local(arguments: &GuestArguments) -> anyhow::Result<Local> {

@@ -15,6 +15,7 @@ use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
 use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
+use qrexec_protocol::version::Version;
 use qrexec_relay::{Channel, DaemonSocket, Host, Local, Program, Sink, serve};
 
 /// How long a daemon in dom0 may take to answer.
@@ -181,7 +182,7 @@ fn call_domain(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
     )?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(vchan, Some(daemon.fd()), patience(arguments));
+    let channel = meet(Version::OWN, vchan, Some(daemon.fd()), patience(arguments));
     let channel = channel.with_context(|| format!("{} did not take the call", arguments.domain))?;
     let local = local(arguments)?;
     let code = relay(channel, local, &format!("the call to {}", arguments.domain));

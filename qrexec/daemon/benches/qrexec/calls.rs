@@ -168,7 +168,7 @@ fn running_in_guest(site: &Site) -> bool {
 
 fn relay(site: &Site, own: u32, route: Route) -> bool {
     let vchan = announce(&site.endpoints(own), route.domain, route.port).unwrap();
-    let Ok(channel) = meet(vchan, None, Some(PATIENCE)) else {
+    let Ok(channel) = meet(Version::OWN, vchan, None, Some(PATIENCE)) else {
         return false;
     };
     let local = Local {

@@ -26,6 +26,8 @@ pub enum Part {
     Client,
     /// The client in work.
     GuestClient,
+    /// What serves calls in the session of personal's user. Most sites have none.
+    Session,
 }
 
 pub const PARTS: [Part; 6] = [
@@ -44,6 +46,7 @@ impl Part {
             Self::WorkAgent | Self::PersonalAgent => "qrexec-agent",
             Self::Client => "qrexec-client",
             Self::GuestClient => "qrexec-client-vm",
+            Self::Session => "qrexec-fork-server",
         }
     }
 }
@@ -53,6 +56,8 @@ impl Part {
 pub struct Cast {
     pub other: Option<PathBuf>,
     pub parts: Vec<Part>,
+    /// Set where personal's user has a session.
+    pub session: Option<Part>,
 }
 
 impl Cast {
@@ -62,10 +67,12 @@ impl Cast {
             Make::Ours => Self {
                 other: None,
                 parts: Vec::new(),
+                session: None,
             },
             Make::Other(folder) => Self {
                 other: Some(folder),
                 parts: PARTS.to_vec(),
+                session: None,
             },
         }
     }
@@ -77,6 +84,15 @@ impl Cast {
         }
     }
 
+    /// Whether the other implementation plays this part and knows only version 2, which its folder then says
+    /// in a file `protocol-version`.
+    pub fn speaks_only_2(&self, part: Part) -> bool {
+        match self.make(part) {
+            Make::Ours => false,
+            Make::Other(folder) => only_2(&folder),
+        }
+    }
+
     pub fn is_ours(&self) -> bool {
         self.other.is_none() || self.parts.is_empty()
     }
@@ -84,7 +100,7 @@ impl Cast {
     /// Copies the programs to where somebody ordinary can run them.
     pub fn install(&self, bin: &Path) {
         let own = own_programs();
-        for part in PARTS {
+        for part in PARTS.into_iter().chain(self.session) {
             let make = self.make(part);
             let from = match &make {
                 Make::Ours => own.join(part.program()),
@@ -148,6 +164,11 @@ pub fn mentions(folder: &Path, program: &str, word: &str) -> bool {
             .iter()
             .any(|text| String::from_utf8_lossy(text).contains(word))
     })
+}
+
+/// Whether the programs in a folder are of version 2.
+pub fn only_2(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("protocol-version")).is_ok_and(|text| text.trim() == "2")
 }
 
 /// Whether the folder has the program, and it can be run.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cast::mentions;
-use crate::site::{FORBIDDEN, Site};
+use crate::site::{FORBIDDEN, PERSONAL, Site, uuid};
 
 /// Bytes in the calls that carry many.
 const MANY: usize = 3 << 20;
@@ -19,6 +19,8 @@ pub struct Kind {
     pub input: Vec<u8>,
     pub code: i32,
     pub output: Vec<u8>,
+    /// What has to stand somewhere in the errors.
+    pub errors: &'static str,
 }
 
 impl Kind {
@@ -30,7 +32,12 @@ impl Kind {
             input: Vec::new(),
             code: 0,
             output: output.into(),
+            errors: "",
         }
+    }
+
+    fn errors(self, errors: &'static str) -> Self {
+        Self { errors, ..self }
     }
 
     fn code(self, code: i32) -> Self {
@@ -57,6 +64,21 @@ impl Kind {
 /// What programs like those in `folder` can do.
 pub fn kinds(folder: &Path) -> Vec<Kind> {
     let mut all = every_version();
+    let newer = [
+        (
+            "qrexec-client",
+            "--no-exit-code",
+            codes_dropped as fn() -> Vec<Kind>,
+        ),
+        ("qrexec-client", "prefix-data", prefix),
+        ("qrexec-client-vm", "prefix-data", guest_prefix),
+        ("qrexec-daemon", "--uuid", uuids),
+    ];
+    for (program, word, kinds) in newer {
+        if mentions(folder, program, word) {
+            all.extend(kinds());
+        }
+    }
     // Before Qubes 4.2 clients lose a service's exit code when it does not read its input, and services are
     // started by a script that has codes of its own.
     if mentions(folder, "qrexec-client-vm", "use-stdin-socket") {
@@ -64,6 +86,24 @@ pub fn kinds(folder: &Path) -> Vec<Kind> {
         all.extend(failures());
     }
     all
+}
+
+/// What only a site with a session can be asked for.
+pub fn in_session() -> Vec<Kind> {
+    let told = "in the session\n";
+    vec![
+        Kind::new("dom0: in a session", |s| s.dom0_calls("pair.Session"), told),
+        Kind::new(
+            "guests: in a session",
+            |s| s.guest_calls("personal", "pair.Session"),
+            told,
+        ),
+        Kind::new(
+            "dom0: command in a session",
+            |s| command(s, "echo \"$PAIR_SESSION\""),
+            told,
+        ),
+    ]
 }
 
 fn every_version() -> Vec<Kind> {
@@ -85,6 +125,46 @@ fn every_version() -> Vec<Kind> {
         Kind::new("dom0: killed service", |s| command(s, "kill -TERM $$"), "").code(143),
         Kind::new("dom0: half close", |s| s.dom0_calls("pair.Count"), &counted).input(&many),
         Kind::new("dom0: just start", just_start, ""),
+        Kind::new(
+            "dom0: default user",
+            |s| s.dom0_says("DEFAULT:QUBESRPC pair.Told+arg dom0"),
+            "dom0 arg\n",
+        ),
+        Kind::new("dom0: without a session", without_session, "dom0 arg\n"),
+        Kind::new("dom0: errors", |s| s.dom0_calls("pair.Fail"), "out\n")
+            .code(42)
+            .errors("trouble"),
+        Kind::new(
+            "dom0: one socket",
+            |s| s.dom0_calls("pair.OneSocket"),
+            "back\n",
+        ),
+        Kind::new(
+            "guests: errors",
+            |s| s.guest_calls("personal", "pair.Fail"),
+            "out\n",
+        )
+        .code(42)
+        .errors("trouble"),
+        Kind::new(
+            "guests: one socket",
+            |s| s.guest_calls("personal", "pair.OneSocket"),
+            "back\n",
+        ),
+        Kind::new(
+            "guests: end of options",
+            |s| {
+                let mut client = s.guest_client();
+                client.args(["--", "personal", "pair.Told+arg"]);
+                client
+            },
+            "work arg\n",
+        ),
+        Kind::new(
+            "to dom0: target as asked for",
+            |s| s.guest_calls("dom0", "pair.Target"),
+            "name dom0\n",
+        ),
         Kind::new("dom0: local program", local_program, "").code(5),
         Kind::new(
             "guests: service",
@@ -155,6 +235,21 @@ fn sockets() -> Vec<Kind> {
             |s| s.guest_calls("dom0", "bench.Socket"),
             "!",
         ),
+        Kind::new(
+            "dom0: a socket's first line",
+            |s| s.dom0_calls("pair.Line+arg"),
+            "pair.Line+arg dom0\0",
+        ),
+        Kind::new(
+            "guests: a socket's first line",
+            |s| s.guest_calls("personal", "pair.Line+arg"),
+            "pair.Line+arg work\0",
+        ),
+        Kind::new(
+            "to dom0: a socket's first line",
+            |s| s.guest_calls("dom0", "pair.Line+arg"),
+            "pair.Line+arg work name dom0\0",
+        ),
         Kind::new("dom0: TCP", |s| s.dom0_calls("pair.Tcp"), "tcp"),
         Kind::new(
             "guests: TCP",
@@ -204,6 +299,73 @@ fn command(site: &Site, text: &str) -> Command {
     client.args(["-d", "personal"]);
     client.arg(format!("{}:{text}", site.user()));
     client
+}
+
+fn codes_dropped() -> Vec<Kind> {
+    vec![Kind::new(
+        "dom0: exit code not wanted",
+        no_exit_code,
+        "out\n",
+    )]
+}
+
+fn prefix() -> Vec<Kind> {
+    vec![Kind::new("dom0: prefix", dom0_prefix, "first second").input(b" second")]
+}
+
+fn guest_prefix() -> Vec<Kind> {
+    vec![
+        Kind::new(
+            "guests: prefix",
+            |s| guest_prefixed(s, "personal"),
+            "first second",
+        )
+        .input(b" second"),
+        Kind::new(
+            "to dom0: prefix",
+            |s| guest_prefixed(s, "dom0"),
+            "first second",
+        )
+        .input(b" second"),
+    ]
+}
+
+fn uuids() -> Vec<Kind> {
+    vec![Kind::new("dom0: by UUID", by_uuid, "dom0 arg\n")]
+}
+
+fn no_exit_code(site: &Site) -> Command {
+    let mut client = site.client();
+    client.args(["-E", "-d", "personal"]);
+    client.arg(format!("{}:QUBESRPC pair.Fail dom0", site.user()));
+    client
+}
+
+fn dom0_prefix(site: &Site) -> Command {
+    let mut client = site.client();
+    client.args(["-p", "first", "-d", "personal"]);
+    client.arg(format!("{}:QUBESRPC bench.Cat dom0", site.user()));
+    client
+}
+
+fn guest_prefixed(site: &Site, target: &str) -> Command {
+    let mut client = site.guest_client();
+    client.args(["--prefix-data=first", target, "bench.Cat"]);
+    client
+}
+
+fn by_uuid(site: &Site) -> Command {
+    let mut client = site.client();
+    client.args(["-d", &format!("uuid:{}", uuid(PERSONAL))]);
+    client.arg(format!("{}:QUBESRPC pair.Told+arg dom0", site.user()));
+    client
+}
+
+fn without_session(site: &Site) -> Command {
+    site.dom0_says(&format!(
+        "{}:nogui:QUBESRPC pair.Told+arg dom0",
+        site.user()
+    ))
 }
 
 fn long_argument(site: &Site) -> Command {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Layout};
 use bulkhead_vchan::{Endpoints, Transport};
-use nix::unistd::{Uid, User};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
 
 use crate::cast::{Cast, Make, Part, mentions};
 
@@ -30,6 +31,11 @@ pub enum Wire {
 /// A domain that calls and one that is called.
 pub const WORK: u32 = 1;
 pub const PERSONAL: u32 = 2;
+/// Who a domain is.
+pub fn uuid(id: u32) -> String {
+    format!("c0ffee00-1234-4abc-8def-{id:012}")
+}
+
 /// A target that policy refuses.
 pub const FORBIDDEN: &str = "vault";
 /// Bytes in the file that streams are made of.
@@ -91,15 +97,23 @@ impl Site {
     fn start(&mut self, id: u32, name: &str, daemon: Part, agent: Part) {
         let mut command = self.command(agent, id);
         command.arg("-a").arg(self.agent_socket(id));
+        if self.cast.make(agent) == Make::Ours && self.cast.speaks_only_2(daemon) {
+            command.args(["--protocol-version", "2"]);
+        }
+        if agent == Part::PersonalAgent && self.cast.session.is_some() {
+            let pattern = self.path("run/session.%s");
+            command.arg(format!("--fork-server-socket={}", pattern.display()));
+            self.start_session();
+        }
         self.keep(&mut command);
         let mut command = self.command(daemon, 0);
         command.arg("--direct");
-        let uuid = match self.cast.make(daemon) {
+        let wanted = match self.cast.make(daemon) {
             Make::Ours => true,
             Make::Other(folder) => mentions(&folder, daemon.program(), "--uuid"),
         };
-        if uuid {
-            command.arg(format!("--uuid=c0ffee00-1234-4abc-8def-{id:012}"));
+        if wanted {
+            command.arg(format!("--uuid={}", uuid(id)));
         }
         if self.wire == Wire::Socket {
             let policy = self.path("policy");
@@ -109,6 +123,15 @@ impl Site {
         command.args([&id.to_string(), name, &self.user.name]);
         self.keep(&mut command);
         self.wait_for(&self.path("sockets").join(format!("qrexec.{name}")));
+    }
+
+    /// Starts what serves calls in the session of personal's user.
+    fn start_session(&mut self) {
+        let socket = self.path(&format!("run/session.{}", self.user.name));
+        let mut command = self.command(Part::Session, PERSONAL);
+        command.arg(&socket).env("PAIR_SESSION", "in the session");
+        self.keep(&mut command);
+        self.wait_for(&socket);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -231,6 +254,13 @@ echo "requested_target=$3""#,
         command
     }
 
+    /// dom0 gives personal's agent a command.
+    pub fn dom0_says(&self, command: &str) -> Command {
+        let mut client = self.client();
+        client.args(["-d", "personal", command]);
+        client
+    }
+
     /// The client in dom0, still without a domain and a command.
     pub fn client(&self) -> Command {
         let mut command = self.command(Part::Client, 0);
@@ -345,6 +375,14 @@ echo "requested_target=$3""#,
         self.script("services/pair.Fail", "echo out; echo trouble >&2; exit 42");
         self.script("services/pair.Deaf", "exec <&-; echo deaf; exit 7");
         self.script("services/pair.Count", "wc -c");
+        self.script("services/pair.Session", r#"echo "$PAIR_SESSION""#);
+        self.script(
+            "services/pair.OneSocket",
+            "kill -USR1 \"$QREXEC_AGENT_PID\"; sleep 0.2; exec >&-; echo back >&0",
+        );
+        let target = r#"echo "$QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET""#;
+        self.script("services/pair.Target", target);
+        self.answer_lines();
         fs::write(self.path("services/pair.Text"), "no program").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -356,6 +394,21 @@ echo "requested_target=$3""#,
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let _ = stream.unwrap().write_all(b"tcp");
+            }
+        });
+    }
+
+    /// A socket service that says its first line.
+    fn answer_lines(&self) {
+        let socket = self.path("services/pair.Line");
+        let listener = UnixListener::bind(&socket).unwrap();
+        open_to_all(&socket);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream: UnixStream = stream.unwrap();
+                let mut line = [0; 256];
+                let len = stream.read(&mut line).unwrap_or(0);
+                let _ = stream.write_all(&line[..len]);
             }
         });
     }
@@ -376,6 +429,22 @@ echo "requested_target=$3""#,
     }
 }
 
+impl Site {
+    /// Ends programs of this site that went into the background.
+    fn end_background(&self) {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for process in processes {
+            let program = fs::read_link(process.path().join("exe"));
+            let number = process.file_name().to_string_lossy().parse();
+            if let (Ok(program), Ok(number)) = (program, number)
+                && program.starts_with(self.path("bin"))
+            {
+                let _ = kill(Pid::from_raw(number), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
 fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
 }
@@ -390,5 +459,6 @@ impl Drop for Site {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.end_background();
     }
 }

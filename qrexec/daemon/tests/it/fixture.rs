@@ -25,6 +25,7 @@ pub type Manager = dyn Fn(&Request) -> Reply + Send + Sync;
 /// A machine whose processes end with it.
 pub struct Fixture {
     dir: tempfile::TempDir,
+    transport: fn(PathBuf) -> Transport,
     running: Mutex<HashMap<String, Child>>,
 }
 
@@ -94,10 +95,22 @@ impl Fixture {
         fixture
     }
 
+    /// The same, whose domains reach each other over plain sockets.
+    pub fn over_sockets() -> Arc<Self> {
+        let fixture = Self::bare(Transport::Socket);
+        fixture.policy(Box::new(allow));
+        fixture
+    }
+
     pub fn without_policy() -> Arc<Self> {
+        Self::bare(Transport::Local)
+    }
+
+    fn bare(transport: fn(PathBuf) -> Transport) -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         let fixture = Self {
             dir,
+            transport,
             running: Mutex::default(),
         };
         for place in [
@@ -131,12 +144,15 @@ impl Fixture {
 
     fn command(&self, name: &str, id: u32) -> Command {
         let mut command = Command::new(program(name));
+        let channels = self.layout().local_vchan_dir();
+        match (self.transport)(channels.clone()) {
+            Transport::Socket(folder) => command
+                .env("VCHAN_SOCKET_DIR", folder)
+                .env_remove("BULKHEAD_VCHAN"),
+            _ => command.env("BULKHEAD_VCHAN", format!("local:{}", channels.display())),
+        };
         command
             .env("BULKHEAD_ROOT", self.path())
-            .env(
-                "BULKHEAD_VCHAN",
-                format!("local:{}", self.layout().local_vchan_dir().display()),
-            )
             .env("VCHAN_DOMAIN", id.to_string())
             .env("QREXEC_SERVICE_PATH", self.services())
             .env("QUBES_RPC_CONFIG_PATH", self.path().join("config"))
@@ -147,7 +163,7 @@ impl Fixture {
 
     /// The test's own door to the channels of a domain.
     pub fn endpoints(&self, id: u32) -> Endpoints {
-        let transport = Transport::Local(self.layout().local_vchan_dir());
+        let transport = (self.transport)(self.layout().local_vchan_dir());
         Endpoints::new(transport, DomId::new(id).unwrap()).unwrap()
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The real daemon, agents and clients over the local transport, with policy and domain manager played
+//! The real daemon, agents and clients over the local transport and over plain sockets, with policy and domain manager played
 //! by the tests.
 //!
 //! The other packages' programs have to be there: `cargo build --workspace --bins`.
@@ -19,4 +19,6 @@ mod remote;
 mod reports;
 mod sessions;
 mod sizes;
+mod sockets;
 mod traces;
+mod versions;

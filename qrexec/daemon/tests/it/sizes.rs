@@ -151,7 +151,7 @@ impl Stage {
         let (route, helper) = self.ask(way, size)?;
         let endpoints = self.fixture.endpoints(way.source());
         let vchan = announce(&endpoints, route.domain, route.port).unwrap();
-        let channel = meet(vchan, None, Some(PATIENCE)).unwrap();
+        let channel = meet(Version::OWN, vchan, None, Some(PATIENCE)).unwrap();
         let local = Local {
             input: None,
             back: None,

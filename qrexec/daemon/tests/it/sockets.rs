@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The same programs over plain sockets, where those of others can take part.
+
+use std::fs;
+
+use crate::faults::under_way;
+use crate::fixture::{Fixture, finish, wait_ready};
+
+const TELL: &str = r#"read line; echo "$1 of $QREXEC_REMOTE_DOMAIN: $line"; exit 7"#;
+
+#[test]
+fn calls_go_both_ways_and_between_domains() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Tell", TELL);
+    for (mut call, told) in [
+        (
+            fixture.dom0_calls("work", "QUBESRPC test.Tell+a dom0"),
+            "a of dom0: hello\n",
+        ),
+        (
+            fixture.domain_calls(1, "dom0", "test.Tell+b"),
+            "b of work: hello\n",
+        ),
+        (
+            fixture.domain_calls(1, "personal", "test.Tell+c"),
+            "c of work: hello\n",
+        ),
+        (
+            fixture.domain_calls(2, "work", "test.Tell+d"),
+            "d of personal: hello\n",
+        ),
+    ] {
+        let outcome = finish(&mut call, b"hello\n");
+        assert_eq!((outcome.code, outcome.text()), (Some(7), told));
+    }
+}
+
+#[test]
+fn megabytes_pass_and_ports_come_back() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Cat", "exec cat");
+    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i / 7 % 251) as u8).collect();
+    for mut call in [
+        fixture.dom0_calls("work", "QUBESRPC test.Cat dom0"),
+        fixture.domain_calls(1, "dom0", "test.Cat"),
+        fixture.domain_calls(1, "personal", "test.Cat"),
+    ] {
+        let outcome = finish(&mut call, &data);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert!(outcome.stdout == data, "{} bytes", outcome.stdout.len());
+    }
+    // The sockets of calls that are over are gone; what is left are the two agents' own.
+    let left = fs::read_dir(fixture.layout().local_vchan_dir()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.len() <= 2, "{left:?}");
+}
+
+#[test]
+fn a_killed_agent_ends_its_calls_and_comes_back() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    let ready = fixture.domain(2, "personal");
+    fixture.service("test.Long", "echo started; exec cat");
+    let calls = [
+        under_way(&mut fixture.dom0_calls("personal", "QUBESRPC test.Long dom0")),
+        under_way(&mut fixture.domain_calls(1, "personal", "test.Long")),
+    ];
+    fixture.kill("agent 2");
+    for call in calls {
+        let output = call.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(255), "{stderr}");
+        assert!(stderr.contains("the call was cut off"), "{stderr}");
+    }
+    fixture.start_agent(2);
+    wait_ready(&ready);
+    let again = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
+    assert_eq!(again.code, Some(3), "{}", again.stderr);
+}
+
+#[test]
+fn a_killed_daemon_is_followed_by_another_and_a_call_between_domains_goes_on() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    fixture.domain(2, "personal");
+    fixture.service("test.Long", "echo started; cat");
+    let mut call = under_way(&mut fixture.domain_calls(1, "personal", "test.Long"));
+    fixture.kill("daemon 2");
+    wait_ready(&fixture.start_daemon(2, "personal"));
+    let dom0 = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
+    assert_eq!(dom0.code, Some(3), "{}", dom0.stderr);
+    drop(call.stdin.take());
+    assert_eq!(call.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_killed_caller_ends_the_service() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    let over = fixture.path().join("over");
+    let pipe = nix::unistd::mkfifo(&over, nix::sys::stat::Mode::S_IRWXU);
+    pipe.unwrap();
+    let script = format!("echo started; cat; echo over > {}", over.display());
+    fixture.service("test.Long", &script);
+    let mut call = under_way(&mut fixture.dom0_calls("work", "QUBESRPC test.Long dom0"));
+    call.kill().unwrap();
+    call.wait().unwrap();
+    assert_eq!(fs::read_to_string(over).unwrap(), "over\n");
+}
+
+#[test]
+fn the_log_says_that_nobody_is_confined() {
+    let fixture = Fixture::over_sockets();
+    fixture.domain(1, "work");
+    let log = fixture.log("daemon 1");
+    let told = "not confined: plain sockets are for trials and isolate nothing";
+    let told = log.find(told).expect("it says so");
+    assert!(told < log.find("is there; version").unwrap(), "{log}");
+}
