@@ -29,6 +29,7 @@
 //! - Requests, clients, ports and the line to the agent are bounded; past a bound the newcomer is
 //!   refused, the rest goes on.
 //! - Nothing is sent to an agent that does not fit into its control ring in one piece.
+//! - What a guest does fills no log: past so many lines they are counted.
 //! - A disposable that was made for a call is destroyed when the call has ended, however it ends.
 #![forbid(unsafe_code)]
 
@@ -48,6 +49,7 @@ mod trace;
 mod turns;
 
 pub mod detach;
+pub mod log;
 
 use std::io;
 use std::path::PathBuf;

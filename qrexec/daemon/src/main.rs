@@ -11,6 +11,7 @@ use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use nix::unistd::Pid;
+use qrexec_daemon::log::Log;
 use qrexec_daemon::{DaemonError, Domain, Options, detach, read_guest, run};
 use qrexec_relay::allow_many_descriptors;
 
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         tracing::Level::INFO
     };
     let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(Log::new())
         .with_ansi(false);
     log.with_max_level(level).init();
     match serve(arguments) {

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{RingSizes, State, Vchan};
@@ -199,10 +200,10 @@ fn an_agent_that_floods_and_never_reads_costs_only_itself() {
     let bad = UntrustedTrigger::new("", "work", &RequestId::numbered(1), "+")
         .encode(Version::V4)
         .unwrap();
-    let soon = std::time::Duration::from_millis(300);
+    let soon = Duration::from_millis(300);
     let mut sent = 0;
     while agent
-        .write_all_blocking(&bad, Some(std::time::Instant::now() + soon))
+        .write_all_blocking(&bad, Some(Instant::now() + soon))
         .is_ok()
     {
         sent += 1;
@@ -221,6 +222,30 @@ fn an_agent_that_floods_and_never_reads_costs_only_itself() {
         finish(&mut fixture.dom0_calls("evil", "exit 4"), b"").code,
         Some(4)
     );
+}
+
+#[test]
+fn an_agent_that_floods_fills_no_log() {
+    let fixture = Fixture::without_policy();
+    let ready = fixture.start_daemon(2, "evil");
+    let mut agent = greeted_agent(&fixture, 2, &ready, CONTROL_RING);
+    // Only good for a complaint.
+    let bad = UntrustedTrigger::new("", "work", &RequestId::numbered(1), "+");
+    let bad = bad.encode(Version::V4).unwrap();
+    let mut complain = |times| {
+        agent.write_all_blocking(&bad.repeat(times), None).unwrap();
+        let mut answers = vec![0; 40 * times];
+        agent.read_exact_blocking(&mut answers, None).unwrap();
+    };
+    (0..800).for_each(|_| complain(10));
+    let lines = fixture.log("daemon 2").lines().count();
+    assert!((5000..8000).contains(&lines), "{lines} lines");
+    // With time it complains again, and says what is missing.
+    let begun = Instant::now();
+    while !fixture.log("daemon 2").contains(" lines were left out\n") {
+        complain(1);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
 }
 
 #[test]
