@@ -13,7 +13,7 @@ use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
 use qrexec_relay::{DaemonSocket, Local, Sink, call};
 
-use crate::figures::{Times, ratio};
+use crate::figures::Times;
 use crate::site::{FORBIDDEN, Site, WORK};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,20 +110,24 @@ pub fn print(sites: &[Site]) {
                 }
             }
         }
-        let p50: Vec<f64> = times
+        let figures: Vec<[f64; 3]> = times
             .iter_mut()
-            .map(|times| times.percentile(0.5))
+            .map(|times| [0.5, 0.95, 0.99].map(|share| times.percentile(share)))
             .collect();
-        for ((site, times), p50) in sites.iter().zip(&mut times).zip(&p50) {
-            let [p95, p99] = [0.95, 0.99].map(|share| times.percentile(share));
+        for (site, [p50, p95, p99]) in sites.iter().zip(&figures) {
             let promise = if site.name == "ours" { promise } else { "" };
             println!(
                 "  {name:41} {:9} {p50:7.0} {p95:7.0} {p99:7.0}  {promise}",
                 site.name
             );
         }
-        if sites.len() > 1 {
-            println!("  {name:41} {}", ratio(&p50, false));
+        if let [ours, theirs] = &figures[..] {
+            let ratios: Vec<String> = ours
+                .iter()
+                .zip(theirs)
+                .map(|(ours, theirs)| format!("{:5.2} ×", theirs / ours))
+                .collect();
+            println!("  {name:41} {:9} {}", "", ratios.join(" "));
         }
         if failed > 0 {
             println!("  {name:41} {failed} calls of the reference failed");

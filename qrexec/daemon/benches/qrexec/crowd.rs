@@ -37,7 +37,7 @@ pub fn print(sites: &[Site]) {
                 );
             }
             if sites.len() > 1 {
-                println!("  {name:20} {width:5} {}", ratio(&rates, true));
+                println!("  {name:20} {width:5} {}", ratio(&rates));
             }
         }
     }

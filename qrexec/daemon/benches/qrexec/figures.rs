@@ -28,10 +28,9 @@ pub fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// How many times the second figure goes into the first, if there are two.
-pub fn ratio(figures: &[f64], faster_is_more: bool) -> String {
+pub fn ratio(figures: &[f64]) -> String {
     match figures {
-        [ours, theirs] if faster_is_more => format!("  {:6.2} ×", ours / theirs),
-        [ours, theirs] => format!("  {:6.2} ×", theirs / ours),
+        [ours, theirs] => format!("  {:6.2} ×", ours / theirs),
         _ => String::new(),
     }
 }

@@ -72,7 +72,7 @@ pub fn print(sites: &[Site]) {
             );
         }
         if sites.len() > 1 {
-            println!("  {name:35} {}", ratio(&medians, true));
+            println!("  {name:35} {}", ratio(&medians));
         }
     }
 }
