@@ -11,13 +11,42 @@ use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
 use crate::report::{FAILED, NO_SERVICE, REFUSED, complain, failure};
-use crate::send::{SendError, Sent, on_terminal, remove, send};
+use crate::send::{Links, SendError, Sent, as_asked, remove, send_with};
 
 const SERVICE: &str = "qubes.Filecopy";
+
+/// How the files are sent. Of two words that contradict each other the later one counts.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Choices {
+    /// Leave symbolic links out
+    #[arg(long, overrides_with = "no_ignore_symlinks")]
+    ignore_symlinks: bool,
+    /// Send symbolic links, which is what happens anyway
+    #[arg(long, overrides_with = "ignore_symlinks")]
+    no_ignore_symlinks: bool,
+    /// Do not show how far the copy is
+    #[arg(long, overrides_with = "with_progress")]
+    without_progress: bool,
+    /// Show how far the copy is, which happens on a terminal anyway
+    #[arg(long, overrides_with = "without_progress")]
+    with_progress: bool,
+}
+
+impl Choices {
+    fn links(self) -> Links {
+        if self.ignore_symlinks {
+            Links::LeftOut
+        } else {
+            Links::Sent
+        }
+    }
+}
 
 /// What both commands take.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    choices: Choices,
     /// The domain that gets the files, in its folder ~/QubesIncoming
     #[arg(value_name = "DOMAIN")]
     target: Target,
@@ -29,6 +58,8 @@ pub struct Arguments {
 /// What the commands take under the names that leave the domain open.
 #[derive(Debug, Parser)]
 struct FilesOnly {
+    #[command(flatten)]
+    choices: Choices,
     /// What another domain gets: files, folders with all they hold, links inside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -39,9 +70,13 @@ impl Arguments {
     pub fn of_open_name() -> Option<Self> {
         let own = std::env::args_os().next()?;
         let name = Path::new(&own).file_name()?.to_str()?;
-        matches!(name, "qvm-copy" | "qvm-move").then(|| Self {
-            target: Target::default_domain(),
-            files: FilesOnly::parse().files,
+        matches!(name, "qvm-copy" | "qvm-move").then(|| {
+            let FilesOnly { choices, files } = FilesOnly::parse();
+            Self {
+                choices,
+                target: Target::default_domain(),
+                files,
+            }
         })
     }
 }
@@ -105,8 +140,11 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
 
 fn exchange(arguments: &Arguments) -> Result<(Result<Sent, SendError>, u8), CannotCall> {
     let (input, output, ending) = Call::begin(&arguments.target, SERVICE)?.split();
-    let progress = on_terminal(&arguments.files);
+    let choices = arguments.choices;
+    let kind = choices.without_progress.then_some("none");
+    let progress = as_asked(&arguments.files, kind, None);
     let target = arguments.target.to_string();
-    let sent = send(&arguments.files, &target, input, output, progress);
+    let files = &arguments.files;
+    let sent = send_with(files, choices.links(), &target, input, output, progress);
     Ok((sent, ending.code()?))
 }

@@ -12,19 +12,28 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use bulkhead_files::receive::{Incoming, receive};
 use bulkhead_files::report::{FAILED, failure};
-use bulkhead_files::wire::{Limits, NameRule};
+use bulkhead_files::wire::{Limits, NameRule, Outcome};
 use bulkhead_types::DomainName;
 
 fn main() -> ExitCode {
     match run() {
         // The sender explains the answer to its user; a complaint from here would come twice.
-        Ok(complete) => ExitCode::from(if complete { 0 } else { FAILED }),
+        Ok(outcome) => ExitCode::from(code(outcome)),
         Err(error) => failure(error.as_ref()),
     }
 }
 
-/// Receives and answers; says whether everything arrived.
-fn run() -> anyhow::Result<bool> {
+/// The number of the error, as other receivers end with it.
+fn code(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Complete => 0,
+        Outcome::EndedEarly => FAILED,
+        Outcome::Failed(errno) => u8::try_from(errno as i32).unwrap_or(FAILED).max(FAILED),
+    }
+}
+
+/// Receives and answers.
+fn run() -> anyhow::Result<Outcome> {
     let rule = match env::args().nth(1).as_deref() {
         None | Some("") => NameRule::Plain,
         Some("allow-all-names") => NameRule::All,
@@ -33,13 +42,13 @@ fn run() -> anyhow::Result<bool> {
     let source = env::var("QREXEC_REMOTE_DOMAIN").context("QREXEC_REMOTE_DOMAIN is not set")?;
     let source = DomainName::parse(&source).context("QREXEC_REMOTE_DOMAIN is not a domain")?;
     let folder = Incoming::open(&home()?, &source)?;
-    let (answer, result) = receive(std::io::stdin().lock(), &folder, rule, Limits::default());
+    let (answer, _) = receive(std::io::stdin().lock(), &folder, rule, Limits::default());
     let mut output = std::io::stdout().lock();
     output
         .write_all(&answer.encode())
         .and_then(|()| output.flush())
         .context("cannot answer the sender")?;
-    Ok(result.is_ok())
+    Ok(answer.outcome)
 }
 
 fn home() -> anyhow::Result<PathBuf> {

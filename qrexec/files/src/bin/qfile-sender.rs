@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,12 +14,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bulkhead_files::report::failure;
-use bulkhead_files::send::{on_terminal, send};
+use bulkhead_files::send::{Links, as_asked, send_with};
 
 fn main() -> ExitCode {
-    let paths: Vec<PathBuf> = env::args_os().skip(1).map(Into::into).collect();
+    let (links, paths) = arguments(env::args_os().skip(1));
     if paths.is_empty() {
-        eprintln!("usage: qfile-sender FILE…");
+        eprintln!("usage: qfile-sender [--ignore-symlinks] [--] FILE…");
         return ExitCode::from(2);
     }
     // Past the line buffer of the standard output.
@@ -26,10 +27,29 @@ fn main() -> ExitCode {
         Ok(output) => File::from(output),
         Err(error) => return failure(&error),
     };
-    let progress = on_terminal(&paths);
+    let [kind, saved_output] =
+        ["PROGRESS_TYPE", "SAVED_FD_1"].map(|name| env::var(name).unwrap_or_default());
+    let said = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    let progress = as_asked(&paths, said(&kind), said(&saved_output));
     let input = io::stdin().lock();
-    match send(&paths, "the other domain", output, input, progress) {
+    match send_with(&paths, links, "the other domain", output, input, progress) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => failure(&error),
     }
+}
+
+/// Options may stand between the files, as those who call this program are used to; after `--` there are only
+/// files.
+fn arguments(words: impl Iterator<Item = OsString>) -> (Links, Vec<PathBuf>) {
+    let (mut links, mut paths, mut options) = (Links::Sent, Vec::new(), true);
+    for word in words {
+        if options && word == "--ignore-symlinks" {
+            links = Links::LeftOut;
+        } else if options && word == "--" {
+            options = false;
+        } else {
+            paths.push(word.into());
+        }
+    }
+    (links, paths)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How far a copy has come, for a person at a terminal.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -73,6 +73,43 @@ fn content(path: &Path) -> u64 {
     held.map(|entry| content(&entry.path())).sum()
 }
 
+/// Shows how far the copy of `paths` is as whoever started this program has asked for in `PROGRESS_TYPE`:
+/// `none` says nothing, `gui` writes the number of bytes on a line of its own to the descriptor `SAVED_FD_1`,
+/// anything else is [`on_terminal`]. To be called in the same way.
+pub fn as_asked(
+    paths: &[PathBuf],
+    kind: Option<&str>,
+    saved_output: Option<&str>,
+) -> Box<dyn FnMut(Option<u64>)> {
+    match (kind, saved_output) {
+        (Some("none"), _) => Box::new(|_| {}),
+        (Some("gui"), Some(number)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+            let output = File::options()
+                .append(true)
+                .open(format!("/proc/self/fd/{number}"));
+            match output {
+                Ok(output) => Box::new(in_numbers(output)),
+                Err(_) => Box::new(|_| {}),
+            }
+        }
+        _ => Box::new(on_terminal(paths)),
+    }
+}
+
+/// Tells a program that draws it how far the copy is.
+fn in_numbers(mut output: impl io::Write) -> impl FnMut(Option<u64>) {
+    let mut sent = 0;
+    let mut next = Instant::now();
+    move |bytes| {
+        sent += bytes.unwrap_or(0);
+        if bytes.is_none() || Instant::now() >= next {
+            next = Instant::now() + PAUSE;
+            // A window that has gone is no reason to stop.
+            let _ = writeln!(output, "{sent}");
+        }
+    }
+}
+
 /// Shows how far the copy of `paths` is, if standard error is a terminal: to be called with each piece,
 /// and with `None` at the end, which clears the line.
 pub fn on_terminal(paths: &[PathBuf]) -> impl FnMut(Option<u64>) + use<> {
@@ -107,6 +144,16 @@ mod tests {
         // More came than was there at first.
         let line = meter.count(60 << 20, later + PAUSE).unwrap();
         assert_eq!(line, "sent 70 MiB of 70 MiB (100 %)");
+    }
+
+    #[test]
+    fn a_program_that_draws_the_progress_hears_numbers() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut progress = in_numbers(file.reopen().unwrap());
+        progress(Some(5));
+        progress(Some(6));
+        progress(None);
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "5\n11\n");
     }
 
     #[test]

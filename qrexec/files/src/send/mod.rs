@@ -9,5 +9,5 @@ mod meter;
 mod pack;
 
 pub use explain::shown;
-pub use meter::{Meter, on_terminal};
-pub use pack::{SendError, Sent, remove, send};
+pub use meter::{Meter, as_asked, on_terminal};
+pub use pack::{Links, SendError, Sent, remove, send, send_with};

@@ -87,9 +87,31 @@ pub fn send<W: Write, R: Read>(
     target: &str,
     output: W,
     input: R,
+    progress: impl FnMut(Option<u64>),
+) -> Result<Sent, SendError> {
+    send_with(paths, Links::Sent, target, output, input, progress)
+}
+
+/// What happens to symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// They are sent as they are.
+    Sent,
+    /// They are left out.
+    LeftOut,
+}
+
+/// Does the same as [`send`], with the choice what happens to symbolic links.
+pub fn send_with<W: Write, R: Read>(
+    paths: &[PathBuf],
+    links: Links,
+    target: &str,
+    output: W,
+    input: R,
     mut progress: impl FnMut(Option<u64>),
 ) -> Result<Sent, SendError> {
     let mut packing = Packing {
+        links,
         encoder: Encoder::new(),
         output: BufWriter::with_capacity(PIECE, output),
         buffer: vec![0; PIECE],
@@ -141,6 +163,7 @@ pub fn remove(sent: &Sent) -> Result<(), SendError> {
 }
 
 struct Packing<'a, W: Write> {
+    links: Links,
     encoder: Encoder,
     /// Small pieces go out together.
     output: BufWriter<W>,
@@ -171,6 +194,7 @@ impl<W: Write> Packing<'_, W> {
         let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
         match Kind::of_mode(metadata.mode()) {
             Some(Kind::File) => self.file(path, name)?,
+            Some(Kind::Link) if self.links == Links::LeftOut => {}
             Some(Kind::Link) => {
                 let target = fs::read_link(path).map_err(unreadable)?;
                 let target = target.as_os_str().as_bytes();

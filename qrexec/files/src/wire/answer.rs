@@ -29,7 +29,7 @@ pub struct Answer {
     pub outcome: Outcome,
     /// The checksum of all that was read.
     pub checksum: u64,
-    /// The name of the entry at which it stopped; raw bytes.
+    /// The name of the last entry that was looked at; raw bytes.
     pub last_name: Option<Vec<u8>>,
 }
 

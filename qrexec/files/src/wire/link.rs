@@ -35,7 +35,7 @@ pub fn check_link(name: &EntryName, target: &[u8], rule: NameRule) -> Result<(),
         .collect();
     let climbs = parts.iter().take_while(|part| **part == b"..").count();
     let rest = &parts[climbs..];
-    if parts.is_empty() || climbs > room || rest.contains(&b"..".as_slice()) {
+    if target.is_empty() || climbs > room || rest.contains(&b"..".as_slice()) {
         return Err(UnsafeLink::Escapes);
     }
     match EntryName::parse(&rest.join(&b'/'), rule) {
@@ -71,6 +71,7 @@ mod tests {
         );
         assert_eq!(check("top/link", ""), Err(UnsafeLink::Escapes));
         assert_eq!(check("top/link", ".//a/./b"), Ok(()));
+        assert_eq!(check("top/link", "."), Ok(()));
         assert_eq!(check("top/link", "a\u{202e}"), Err(UnsafeLink::Characters));
         assert_eq!(check("top/link", "a\0b"), Err(UnsafeLink::Characters));
     }

@@ -76,22 +76,28 @@ impl EntryName {
 }
 
 /// Blocks whose letters, digits and signs stand alone and run from left to right.
-const BLOCKS: [(u32, u32); 19] = [
-    (0x00a1, 0x024f),     // Latin-1 and Latin Extended A, B
+const SIGNS: [(u32, u32); 10] = [
+    (0x00a1, 0x024f), // Latin-1 and Latin Extended A, B
+    (0x2010, 0x2027), // dashes, quotation marks, dots
+    (0x2030, 0x205e), // per mille to vertical dots
+    (0x20a0, 0x20c0), // currency
+    (0x2100, 0x218b), // letter-like signs, number forms
+    (0x2190, 0x23ff), // arrows, mathematics, technical
+    (0x2800, 0x28ff), // Braille
+    (0x3001, 0x3029), // CJK punctuation, up to the tone marks
+    (0x3031, 0x303f), // CJK repeat marks
+    (0x309b, 0x30ff), // Katakana with its signs
+];
+
+/// The same, of which only letters and digits count: they have places to which nothing is assigned yet.
+const LETTERS: [(u32, u32); 11] = [
     (0x0250, 0x02af),     // IPA Extensions
     (0x0370, 0x03ff),     // Greek
     (0x0400, 0x0482),     // Cyrillic, up to the combining signs
     (0x048a, 0x052f),     // Cyrillic, after them
     (0x1e00, 0x1fff),     // Latin Extended Additional, Greek Extended
-    (0x2010, 0x2027),     // dashes, quotation marks, dots
-    (0x2030, 0x205e),     // per mille to vertical dots
-    (0x20a0, 0x20c0),     // currency
-    (0x2100, 0x218b),     // letter-like signs, number forms
-    (0x2190, 0x23ff),     // arrows, mathematics, technical
-    (0x2800, 0x28ff),     // Braille
-    (0x3001, 0x3029),     // CJK punctuation, up to the tone marks
-    (0x3031, 0x3096),     // Kana repeat marks, Hiragana
-    (0x309b, 0x312f),     // Katakana, Bopomofo
+    (0x3041, 0x3096),     // Hiragana
+    (0x3105, 0x312f),     // Bopomofo
     (0x3131, 0x318e),     // Hangul letters
     (0x3400, 0x9fff),     // Han
     (0xac00, 0xd7a3),     // Hangul syllables
@@ -103,9 +109,10 @@ fn is_plain(c: char) -> bool {
     match code {
         0x20..=0x7e => true,
         0x00ad | 0x3000 | 0x3164 => false, // soft hyphen, wide space, Hangul filler
-        _ => BLOCKS
-            .iter()
-            .any(|(first, last)| (*first..=*last).contains(&code)),
+        _ => {
+            let within = |(first, last): &(u32, u32)| (*first..=*last).contains(&code);
+            SIGNS.iter().any(within) || LETTERS.iter().any(within) && c.is_alphanumeric()
+        }
     }
 }
 
@@ -147,6 +154,9 @@ mod tests {
             "\u{e000}",
             "\x7f",
             "\u{85}",
+            // Nothing is assigned to these.
+            "\u{378}",
+            "\u{2a6e0}",
         ];
         for bad in hiding {
             assert_eq!(plain(bad), Err(BadName::Characters), "{bad:?}");

@@ -105,6 +105,59 @@ fn a_copy_arrives_and_says_nothing() {
 }
 
 #[test]
+fn links_may_be_left_out() {
+    let guests = Guests::new();
+    fs::create_dir(guests.here.path().join("folder")).unwrap();
+    guests.file("folder/a.txt", "hello");
+    std::os::unix::fs::symlink("/etc/hostname", guests.here.path().join("folder/link")).unwrap();
+    let whole = guests.run("bulkhead-copy", &["work", "folder"]);
+    assert_snapshot!(told(&whole), @"
+    exit 1
+    error: `folder/link` is a link that leads out of what is copied
+    ");
+    let arrived = guests.there.path().join("QubesIncoming/untrusted/folder");
+    fs::remove_dir_all(&arrived).unwrap();
+    let words = ["--without-progress", "--ignore-symlinks", "work", "folder"];
+    assert_snapshot!(told(&guests.run("bulkhead-copy", &words)), @"exit 0");
+    assert_eq!(fs::read_dir(&arrived).unwrap().count(), 1);
+}
+
+/// What the sending program sends, on its way into the receiving one, and their exit codes.
+fn sent_and_received(guests: &Guests, words: &[&str]) -> (Vec<u8>, Vec<u8>, Option<i32>) {
+    let sent = guests.run("qfile-sender", words);
+    let own = Path::new(env!("CARGO_BIN_EXE_bulkhead-copy")).with_file_name("qfile-receiver");
+    let mut receiver = Command::new(own)
+        .env("HOME", guests.there.path())
+        .env("QREXEC_REMOTE_DOMAIN", "untrusted")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = receiver.stdin.take().unwrap();
+    input.write_all(&sent.stdout).unwrap();
+    drop(input);
+    let output = receiver.wait_with_output().unwrap();
+    (sent.stdout, output.stdout, output.status.code())
+}
+
+#[test]
+fn the_receiver_names_the_last_entry_and_ends_with_the_number_of_the_error() {
+    let guests = Guests::new();
+    guests.file("--", "hello");
+    guests.file("a.txt", "hello");
+    let words = ["--ignore-symlinks", "--", "--", "a.txt"];
+    let (sent, answer, code) = sent_and_received(&guests, &words);
+    assert!(sent.windows(2).any(|two| two == b"--"));
+    assert_eq!(code, Some(0));
+    assert_eq!(answer[..4], [0; 4]);
+    assert_eq!(answer[16..], *b"\x05\0\0\0a.txt");
+    let (_, answer, code) = sent_and_received(&guests, &["a.txt"]);
+    let exists = nix::errno::Errno::EEXIST as i32;
+    assert_eq!(code, Some(exists));
+    assert_eq!(answer[..4], exists.to_le_bytes());
+}
+
+#[test]
 fn a_move_removes_the_file_only_after_it_arrived() {
     let guests = Guests::new();
     let path = guests.file("a.txt", "hello");
