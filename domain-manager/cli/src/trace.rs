@@ -102,9 +102,20 @@ pub fn show(client: &Client, asked: &Trace, json: bool) -> Result<(), Failure> {
         return print_json(&rows);
     }
     if rows.is_empty() {
-        return print("No call has ended.\n");
+        return print(&none(domain));
     }
     print(&table(&rows))
+}
+
+/// What is said instead of a table.
+fn none(domain: Option<&str>) -> String {
+    let Some(domain) = domain else {
+        return "No call has ended.\n".to_owned();
+    };
+    format!(
+        "No call of `{domain}`, or to it, has ended.\n\
+         Refused ones: `bulkhead policy audit source={domain} verdict=deny`\n"
+    )
 }
 
 const HEADER: [&str; 10] = [

@@ -27,7 +27,7 @@ use qrexec_protocol::version::Version;
 use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
 
 /// How long the other side may still take to come when whoever arranged the call has gone.
-const ALONE: Duration = Duration::from_secs(1);
+const ALONE: Duration = Duration::from_millis(750);
 
 /// What this process's own streams are in a call.
 #[derive(Clone, Debug, Default)]

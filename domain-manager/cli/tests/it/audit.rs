@@ -204,6 +204,9 @@ fn where_the_time_of_calls_went_is_told_stage_by_stage() {
     ");
     let json = fixture.run(&["trace", "vault", "--json"]);
     assert!(json.contains("\"start_us\": 4251000") && !json.contains("WindowIcon"));
-    assert_eq!(fixture.run(&["trace", "personal"]), "No call has ended.\n");
+    insta::assert_snapshot!(fixture.run(&["trace", "personal"]), @r"
+    No call of `personal`, or to it, has ended.
+    Refused ones: `bulkhead policy audit source=personal verdict=deny`
+    ");
     assert_eq!(fixture.run(&["trace", "--last", "1"]).lines().count(), 2);
 }

@@ -86,7 +86,13 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     let channel = meet(version, vchan, Some(agent.as_fd()), Some(PATIENCE))
         .with_context(|| format!("{what} came to nothing"))?;
     let local = local(&arguments)?;
-    Ok(relay(channel, local, &what))
+    let code = relay(channel, local, &what);
+    if code == exit::NOT_FOUND && io::stderr().is_terminal() {
+        eprintln!(
+            "error: {what} ended with 127: there is no such service, or it did not find a program"
+        );
+    }
+    Ok(code)
 }
 
 fn local(arguments: &GuestArguments) -> anyhow::Result<Local> {
