@@ -34,6 +34,7 @@ impl DomainRef {
     }
 
     /// Whether this is dom0.
+    #[inline]
     pub fn is_dom0(&self) -> bool {
         match self {
             Self::Name(name) => name.is_dom0(),

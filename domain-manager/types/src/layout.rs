@@ -122,6 +122,11 @@ impl Layout {
         self.runtime().join("policy-calls.sock")
     }
 
+    /// Where the policy daemon answers one of the services by which domains ask about calls.
+    pub fn policy_evaluation_socket(&self, service: &str) -> PathBuf {
+        self.runtime().join(format!("{service}.sock"))
+    }
+
     /// Where the policy daemon is administered.
     pub fn policy_control_socket(&self) -> PathBuf {
         self.runtime().join("policy-control.sock")

@@ -5,7 +5,7 @@
 //! where a new rule goes, [`insert_rule`] and [`remove_rule`] change a text by whole lines, so that
 //! comments stay. [`Set::policy`] and [`Set::unmet`] say whether the changed set may go live:
 //! without an error, and with every expectation of its `*.test` files met. [`activate`] makes it
-//! live, whole, as a generation.
+//! live, whole, as a generation; [`prune`] lets go of the files of old ones.
 //!
 //! Trusts whoever may write the policy directory.
 //!
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod activate;
+mod keeping;
 mod place;
 pub mod service;
 mod set;
@@ -22,6 +23,7 @@ mod text;
 mod write;
 
 pub use activate::{Activated, NotActivated, activate, activate_proposal};
+pub use keeping::{NotPruned, prune};
 pub use place::{NoPlace, Place, Wish, contradicting};
 pub use set::{Set, Unmet};
 pub use text::{RuleLine, insert_rule, remove_rule, rule_line};

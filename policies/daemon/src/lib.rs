@@ -5,13 +5,14 @@
 //! policy directories, [`render`] shows what is wrong with one, [`Status`] is what the daemon
 //! says of itself.
 //!
-//! Six sockets are in play. On the policy socket, qrexec daemons ask one question per
+//! Eight sockets are in play. On the policy socket, qrexec daemons ask one question per
 //! connection (specification of qrexec, 2.8), and tell how a call ended. On the socket of calls
 //! they say which calls run, and are told which have to end. On the control socket root gives
 //! grants and listens to decisions ([`control`]). On the status socket, who connects is told a
 //! [`Status`] as JSON. The domain manager's internal socket is watched for the state of the
 //! domains, so that no decision has to wait for a question of ours. What a rule leaves to the
-//! user goes to the agent's socket, where the program of the user's session listens.
+//! user goes to the agent's socket, where the program of the user's session listens. Two are services
+//! by which domains ask about calls, if policy lets them ([`evaluation`]).
 //!
 //! Trusts the files below the policy directories, whose owner is root, and the domain
 //! manager on its internal socket. The texts in a question come from guests by way of their
@@ -36,6 +37,7 @@ mod calls;
 mod clock;
 pub mod control;
 mod decide;
+pub mod evaluation;
 mod flood;
 mod grants;
 mod live;
@@ -64,5 +66,5 @@ pub use load::{Directory, Disk, bad_name, load_files, load_policy, load_policy_b
 pub use quota::{QUESTIONS, Quota, QuotaReached, Usage};
 pub use render::render;
 pub use serve::{ServeError, run};
-pub use settings::{LedgerSettings, QuotaFile, Settings, SettingsError};
+pub use settings::{GenerationSettings, LedgerSettings, QuotaFile, Settings, SettingsError};
 pub use status::{PolicyStatus, Status, status_socket};

@@ -35,7 +35,7 @@ use crate::system::Doorbell;
 use crate::tellers::hear_tellers;
 use crate::under_way::keep_looking;
 use crate::wire::{BadQuestion, QUESTION_MAX, Question};
-use crate::{prompts, reload, report, system};
+use crate::{evaluation, prompts, reload, report, system};
 
 /// How long one asker may take for its question, and for reading the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -98,6 +98,10 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
     let statuses = Socket::bind(status_socket(&layout), 0o660)?;
     let calls = Socket::bind(layout.policy_calls_socket(), 0o660)?;
     let controls = Socket::bind(control_socket(&layout), 0o600)?;
+    let mut evaluations = Vec::new();
+    for service in evaluation::Service::ALL {
+        evaluations.push((service, service.bind(&layout)?));
+    }
     let again = reload::Again::new();
     let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
@@ -116,6 +120,10 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
         spawn_local(keep_sealed(state.clone()));
         spawn_local(keep_looking(state.clone()));
         spawn_local(hear_tellers(calls.listener()?, state.clone()));
+        for (service, socket) in &evaluations {
+            let (listener, state) = (socket.listener()?, state.clone());
+            spawn_local(evaluation::answer_callers(*service, listener, state));
+        }
         spawn_local(administer(
             controls.listener()?,
             state.clone(),

@@ -22,6 +22,8 @@ const FILE_MAX: u64 = 1 << 20;
 pub struct Settings {
     /// About the ledger.
     pub ledger: LedgerSettings,
+    /// About generations of the policy.
+    pub generations: GenerationSettings,
     /// The quotas, first ones first.
     #[serde(skip)]
     pub quotas: Vec<Quota>,
@@ -65,6 +67,22 @@ impl LedgerSettings {
             segment: self.segment_mib.clamp(1, 1 << 20) << 20,
             keep: self.keep_segments,
         }
+    }
+}
+
+/// How long the files of generations are kept; of no generation what it says of itself is lost.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerationSettings {
+    /// So many of the newest are kept; 0 keeps all.
+    pub keep: usize,
+    /// All that are younger than so many days are kept as well.
+    pub days: u64,
+}
+
+impl Default for GenerationSettings {
+    fn default() -> Self {
+        Self { keep: 50, days: 90 }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `generations/N/manifest.json` | number, author, time, message, and each file's SHA-256 |
 //! | `generations/N/signatures.json` | Ed25519 signatures of the manifest's bytes |
 //! | `generations/N/files/` | the policy files, their tests and what they include |
+//! | `generations/N/pruned.json` | when the files went, where they are no longer kept |
 //! | `current` | a link to the `files` of the generation that is live |
 //! | `activation.json` | who made which generation live, when and how |
 //! | `lock` | held by whoever changes any of this |
@@ -15,6 +16,9 @@
 //! A generation is written aside, brought to the disk, and renamed into its place; then a new
 //! link is renamed over `current`. Killed at any point, what is live is the old set or the new
 //! one, whole; leftovers are removed by the next change.
+//!
+//! Old generations lose their files ([`Store::prune`]), never what they say of themselves, and never
+//! the live one, the one before it, or those that the settings keep.
 //!
 //! # Owners
 //!
@@ -30,8 +34,10 @@
 mod disk;
 mod keys;
 mod manifest;
+mod prune;
 mod store;
 
 pub use keys::{Key, KeyError, Keys, SigningKey};
 pub use manifest::{About, Activation, Files, Manifest, Signature, sha256_hex};
+pub use prune::{Keeping, Pruned};
 pub use store::{Generation, LiveFiles, Store, StoreError, Unsigned, live_files, read_files};

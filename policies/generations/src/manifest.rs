@@ -31,6 +31,9 @@ pub struct Activation {
     pub by: String,
     /// When, in UTC, as RFC 3339.
     pub time: String,
+    /// What was live before.
+    #[serde(default)]
+    pub previous: Option<u64>,
 }
 
 /// A generation's contents and origin. Its bytes are what is signed.

@@ -58,6 +58,9 @@ pub enum StoreError {
     /// There is no such generation.
     #[error("there is no generation {0}")]
     None(u64),
+    /// A generation's files are gone.
+    #[error("the files of generation {0} are no longer kept: it was pruned")]
+    Pruned(u64),
     /// A generation is not what it was when it was made.
     #[error("generation {number} is damaged: {what}")]
     Damaged {
@@ -84,7 +87,7 @@ pub enum StoreError {
 #[error("no owner has signed for {}", .0.join(", "))]
 pub struct Unsigned(pub Vec<String>);
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { what, path, source }
 }
@@ -109,7 +112,7 @@ impl Store {
         self.root.join("generations")
     }
 
-    fn directory(&self, number: u64) -> PathBuf {
+    pub(crate) fn directory(&self, number: u64) -> PathBuf {
         self.generations().join(format!("{number:06}"))
     }
 
@@ -172,6 +175,9 @@ impl Store {
     /// Reads a generation with its files, and holds each against the manifest.
     pub fn verified(&self, number: u64) -> Result<(Generation, Files), StoreError> {
         let generation = self.read(number)?;
+        if self.pruned(number).is_some() {
+            return Err(StoreError::Pruned(number));
+        }
         let files = read_files(&self.files_of(number))?;
         let found: BTreeMap<_, _> = files
             .iter()
@@ -286,8 +292,18 @@ impl Store {
                 what: "apply".to_owned(),
                 by: manifest.about.author.clone(),
                 time: manifest.about.time.clone(),
+                previous: self.previous(manifest.number)?,
             },
         )
+    }
+
+    /// What was live before a generation goes live.
+    fn previous(&self, number: u64) -> Result<Option<u64>, StoreError> {
+        let live = self.live()?;
+        match live == Some(number) {
+            true => Ok(self.activation(number).and_then(|note| note.previous)),
+            false => Ok(live),
+        }
     }
 
     fn write(
@@ -337,9 +353,10 @@ impl Store {
         by: &str,
         time: &str,
     ) -> Result<Generation, StoreError> {
+        // Under the lock, so that its files cannot go meanwhile.
+        let _lock = self.lock()?;
         let (generation, _) = self.verified(number)?;
         self.signed(keys, &generation.manifest, &generation.signatures)?;
-        let _lock = self.lock()?;
         let step = &mut || Ok(());
         self.switch(
             &mut Disk { step },
@@ -348,6 +365,7 @@ impl Store {
                 what: "rollback".to_owned(),
                 by: by.to_owned(),
                 time: time.to_owned(),
+                previous: self.previous(number)?,
             },
         )?;
         Ok(generation)
@@ -377,13 +395,13 @@ impl Store {
 
     /// How a generation became live, if that is known. The note is written before the switch, so
     /// it may be about one that never did.
-    fn activation(&self, number: u64) -> Option<Activation> {
+    pub(crate) fn activation(&self, number: u64) -> Option<Activation> {
         let bytes = fs::read(self.note()).ok()?;
         let activation: Activation = serde_json::from_slice(&bytes).ok()?;
         (activation.number == number).then_some(activation)
     }
 
-    fn lock(&self) -> Result<File, StoreError> {
+    pub(crate) fn lock(&self) -> Result<File, StoreError> {
         let path = self.root.join("lock");
         let mut options = File::options();
         let file = options.create(true).write(true).truncate(false).open(&path);

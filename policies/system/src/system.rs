@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The domains and how they are found.
+//! The domains and how they are found. Whoever decides does so across the border of this crate, many
+//! times a second; what is on that way is inlined.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,11 +63,13 @@ impl Domain {
     }
 
     /// Whether it has a tag.
+    #[inline]
     pub fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|own| own == tag)
     }
 
     /// Whether it runs now.
+    #[inline]
     pub fn is_running(&self) -> bool {
         self.power_state == "Running"
     }
@@ -98,21 +101,25 @@ impl System {
     }
 
     /// The domain of a name.
+    #[inline]
     pub fn get(&self, name: &DomainName) -> Option<&Arc<Domain>> {
         self.domains.get(self.position(name)?)
     }
 
     /// Where a domain stands in [`Self::domains`].
+    #[inline]
     pub fn position(&self, name: &DomainName) -> Option<usize> {
         self.by_name.get(name).copied()
     }
 
     /// The domain that is meant.
+    #[inline]
     pub fn find(&self, domain: &DomainRef) -> Option<&Arc<Domain>> {
         self.domains.get(self.locate(domain)?)
     }
 
     /// Where the domain that is meant stands in [`Self::domains`].
+    #[inline]
     pub fn locate(&self, domain: &DomainRef) -> Option<usize> {
         match domain {
             DomainRef::Name(name) => self.position(name),
@@ -124,11 +131,13 @@ impl System {
     }
 
     /// All domains, sorted by name.
+    #[inline]
     pub fn domains(&self) -> &[Arc<Domain>] {
         &self.domains
     }
 
     /// How many domains there are, dom0 included.
+    #[inline]
     pub fn len(&self) -> usize {
         self.domains.len()
     }

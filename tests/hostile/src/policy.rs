@@ -10,6 +10,7 @@ use bulkhead_policy::{
 };
 use policy_administration::service::Request;
 use policy_analysis::{Expectations, Explainer};
+use policyd::evaluation::{self, Asked};
 use policyd::wire::{ANSWER_MAX, Question};
 use qrexec_protocol::policy::Answer;
 
@@ -207,14 +208,21 @@ pub fn report(data: &[u8]) {
     }
 }
 
-/// A domain that administers the policy: what it calls, and after a NUL byte its input.
+/// A domain that asks about policy or administers it: what it calls, and after a NUL byte its input.
 pub fn services(data: &[u8]) {
+    for service in evaluation::Service::ALL {
+        if let Ok(asked) = Asked::decode(service, data) {
+            let question = asked.question();
+            let names = [&question.source, &question.intended_target];
+            assert!(names.iter().all(|name| !name.contains(char::is_control)));
+        }
+    }
     let end = data.iter().position(|b| *b == 0).unwrap_or(data.len());
     let (call, input) = data.split_at(end);
     let input = input.get(1..).unwrap_or_default();
     let call = String::from_utf8_lossy(call);
     if let Ok(Request::Get(file) | Request::Replace { file, .. } | Request::Remove { file, .. }) =
-        Request::read(&call, input)
+        Request::read(&call, Some("work"), input)
     {
         let path = file.path();
         let name = path.strip_prefix("include/").unwrap_or(&path);

@@ -325,7 +325,11 @@ The policy has to be without errors, and every expectation in its `*.test` files
 generation was applied, changes in the policy directory change nothing until they are applied.
 
 Where /etc/bulkhead/policy-keys holds public keys (NAME.pub), each file has to be signed for by a key
-that owns it, now or in an earlier generation that holds it unchanged; and nothing else is live.";
+that owns it, now or in an earlier generation that holds it unchanged; and nothing else is live.
+
+Old generations lose their files and stay in the log. The live one and the one before it keep theirs, and
+so do the newest 50 and all of the last 90 days: `keep` and `days` in the section `[generations]` of
+/etc/bulkhead/policyd.toml set others, and `keep = 0` keeps all.";
 
 #[derive(Debug, Args)]
 pub struct Log {

@@ -78,8 +78,16 @@ pub fn activate(
     })?;
     if !only_try {
         read_again(client);
+        prune(client, &store);
     }
     Ok(activated)
+}
+
+/// Lets go of the files of old generations; that this fails is no failure of what was asked.
+fn prune(client: &Client, store: &Store) {
+    if let Err(error) = administration::prune(client.layout(), store, SystemTime::now()) {
+        eprintln!("warning: old generations keep their files for now: {error}");
+    }
 }
 
 /// What is said of a generation that went live.
@@ -127,7 +135,10 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
             let live = live.map_err(|error| {
                 failed(&error).hint("`bulkhead policy apply --propose FILE` begins anew")
             })?;
-            read_again(client);
+            if !asked.dry_run {
+                read_again(client);
+                prune(client, &store);
+            }
             live
         }
     };
@@ -171,6 +182,8 @@ struct Entry {
     /// The configured keys that signed it.
     signed_by: Vec<String>,
     files: usize,
+    /// When its files went, where they are no longer kept.
+    pruned: Option<String>,
 }
 
 pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
@@ -184,7 +197,8 @@ pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
         .rev()
     {
         let generation = store.read(number).map_err(|error| failed(&error))?;
-        entries.push(entry(&generation, live == Some(number), &keys));
+        let pruned = store.pruned(number).map(|pruned| pruned.time);
+        entries.push(entry(&generation, live == Some(number), &keys, pruned));
     }
     if json || asked.format == Format::Json {
         print_json(&entries)?;
@@ -196,7 +210,7 @@ pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn entry(generation: &Generation, live: bool, keys: &Keys) -> Entry {
+fn entry(generation: &Generation, live: bool, keys: &Keys, pruned: Option<String>) -> Entry {
     let manifest = &generation.manifest;
     let signers = keys.signers(&manifest.to_bytes(), &generation.signatures);
     Entry {
@@ -208,6 +222,7 @@ fn entry(generation: &Generation, live: bool, keys: &Keys) -> Entry {
         sha256: generation.sha256.clone(),
         signed_by: signers.into_iter().map(|key| key.name.clone()).collect(),
         files: manifest.files.len(),
+        pruned,
     }
 }
 
@@ -216,6 +231,10 @@ fn listed(entry: &Entry) -> String {
     let signed = match entry.signed_by.is_empty() {
         true => String::new(),
         false => format!("  signed by {}", entry.signed_by.join(", ")),
+    };
+    let pruned = match &entry.pruned {
+        Some(time) => format!("  pruned {time}"),
+        None => String::new(),
     };
     let Entry {
         number,
@@ -226,19 +245,31 @@ fn listed(entry: &Entry) -> String {
         ..
     } = entry;
     let message = message.escape_debug();
-    format!("{number}{live}  {time}  {author}{signed}\n  {message}\n  {sha256}\n")
+    format!("{number}{live}  {time}  {author}{signed}{pruned}\n  {message}\n  {sha256}\n")
 }
 
 pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
     let (store, keys) = (store(client), owners(client)?);
     let live = store.live().map_err(|error| failed(&error))?;
     let numbers = store.numbers().map_err(|error| failed(&error))?;
-    let before = numbers.iter().rev().find(|number| Some(**number) < live);
+    let before = numbers
+        .iter()
+        .rev()
+        .find(|number| Some(**number) < live && store.pruned(**number).is_none());
     let number = asked.number.or(before.copied()).ok_or_else(|| {
         Failure::new("there is no generation before the live one")
             .hint("`bulkhead policy log` lists those there are")
     })?;
-    let files = store.verified(number).map_err(|error| failed(&error))?.1;
+    let files = store.verified(number).map_err(|error| {
+        let hint = match &error {
+            StoreError::Pruned(_) | StoreError::None(_) => {
+                "`bulkhead policy log` lists those there are"
+            }
+            _ => "another one may be whole: `bulkhead policy log` lists those there are",
+        };
+        failed(&error).hint(hint)
+    })?;
+    let files = files.1;
     let [_, own] = client.layout().policy_dirs();
     if asked.to_files
         && let Some(live) = live

@@ -31,7 +31,9 @@ fn answer() -> Result<(), Refusal> {
     let call = variable("QREXEC_SERVICE_FULL_NAME")?;
     let caller = variable("QREXEC_REMOTE_DOMAIN")?;
     let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
-    let request = Request::read(&call, io::stdin().lock())?;
+    // Only set where the caller named a domain.
+    let target = std::env::var("QREXEC_REQUESTED_TARGET").ok();
+    let request = Request::read(&call, target.as_deref(), io::stdin().lock())?;
     let answer = serve(&Layout::below(root), &caller, &request)?;
     let written = io::stdout().write_all(&answer);
     written.map_err(|error| Refusal::Internal(format!("cannot answer: {error}")))

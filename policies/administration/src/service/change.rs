@@ -15,6 +15,7 @@ use policy_ledger::rfc3339;
 use super::refusal::Refusal;
 use super::request::{File, Token};
 use crate::activate::{NotActivated, activate};
+use crate::keeping::prune;
 use crate::set::Set;
 use crate::write::replace_file;
 
@@ -26,6 +27,7 @@ const TOLD_MAX: usize = 10;
 
 /// The policy of this machine.
 pub(super) struct Machine {
+    layout: Layout,
     store: Store,
     keys: PathBuf,
     working: PathBuf,
@@ -41,6 +43,17 @@ fn internal(error: &dyn std::error::Error) -> Refusal {
     let cause = error.source().map(|cause| format!(": {cause}"));
     Refusal::Internal(format!("{error}{}", cause.unwrap_or_default()))
 }
+
+/// What a service makes of a file.
+pub(super) struct Edit<'a> {
+    /// The service, for whoever reads the log.
+    pub service: &'a str,
+    /// The content to be, of what is live and what the file is now; `None` for no such file.
+    pub make: &'a Make<'a>,
+}
+
+/// Makes the content of a file, or says why not.
+type Make<'a> = dyn Fn(&Set, Option<&[u8]>) -> Result<Option<Vec<u8>>, Refusal> + 'a;
 
 /// Why one try came to nothing.
 enum Stop {
@@ -78,6 +91,7 @@ impl Machine {
     pub fn new(layout: &Layout) -> Self {
         let [_, working] = layout.policy_dirs();
         Self {
+            layout: layout.clone(),
             store: Store::at(layout.policy_generations()),
             keys: layout.policy_keys(),
             working,
@@ -103,15 +117,9 @@ impl Machine {
     }
 
     /// Gives a file another content, or removes it, and makes that live.
-    pub fn change(
-        &self,
-        caller: &str,
-        file: &File,
-        token: &Token,
-        content: Option<&[u8]>,
-    ) -> Result<(), Refusal> {
+    pub fn change(&self, caller: &str, file: &File, edit: &Edit<'_>) -> Result<(), Refusal> {
         for _ in 0..TRIES {
-            match self.try_change(caller, file, token, content) {
+            match self.try_change(caller, file, edit) {
                 Ok(()) => return Ok(()),
                 Err(Stop::Refused(refusal)) => return Err(refusal),
                 Err(Stop::Overtaken) => thread::sleep(PAUSE),
@@ -120,18 +128,13 @@ impl Machine {
         Err(Refusal::Other("others keep changing the policy".to_owned()))
     }
 
-    fn try_change(
-        &self,
-        caller: &str,
-        file: &File,
-        token: &Token,
-        content: Option<&[u8]>,
-    ) -> Result<(), Stop> {
+    fn try_change(&self, caller: &str, file: &File, edit: &Edit<'_>) -> Result<(), Stop> {
         let path = file.path();
         let mut next = self.store.next().map_err(|error| internal(&error))?;
         let live = self.live()?;
         let before = live.files().get(&path).map(Vec::as_slice);
-        expect(file, token, before)?;
+        let content = (edit.make)(&live, before)?;
+        let content = content.as_deref();
         if before == content {
             return match content {
                 Some(_) => Ok(()),
@@ -149,11 +152,7 @@ impl Machine {
         }
         let changed = live.with(&path, content);
         check(&changed, &path, content.is_none())?;
-        let verb = if content.is_some() {
-            "Replace"
-        } else {
-            "Remove"
-        };
+        let service = edit.service;
         let about = |message: String| About {
             author: caller.to_owned(),
             time: rfc3339(SystemTime::now()),
@@ -162,11 +161,11 @@ impl Machine {
         let owners = self.owners()?;
         if next.1.is_none() {
             // So that there is something to go back to.
-            let about = about(format!("as it was before policy.{verb} of {file}"));
+            let about = about(format!("as it was before {service} of {file}"));
             let first = activate(&self.store, &owners, &next, &live, about, &[], false)?;
             next = (first.number + 1, Some(first.sha256));
         }
-        let about = || about(format!("policy.{verb} of {file}"));
+        let about = || about(format!("{service} of {file}"));
         activate(&self.store, &owners, &next, &changed, about(), &[], true)?;
         self.write(&path, content)?;
         let activated = activate(&self.store, &owners, &next, &changed, about(), &[], false);
@@ -174,6 +173,10 @@ impl Machine {
             self.write(&path, before)?;
         }
         activated?;
+        if let Err(error) = prune(&self.layout, &self.store, SystemTime::now()) {
+            // For dom0's log; the change stands.
+            eprintln!("policy service: old generations are not pruned: {error}");
+        }
         Ok(())
     }
 
@@ -189,7 +192,7 @@ impl Machine {
 }
 
 /// Holds a file against what the caller thinks it is.
-fn expect(file: &File, token: &Token, before: Option<&[u8]>) -> Result<(), Refusal> {
+pub(super) fn expect(file: &File, token: &Token, before: Option<&[u8]>) -> Result<(), Refusal> {
     let told = |what| Refusal::Token(what, file.clone());
     match (token, before) {
         (Token::Any, _) | (Token::New, None) => Ok(()),

@@ -5,11 +5,15 @@
 //! lets nobody. What a caller may then do with a file, it may do with everything that file can
 //! decide.
 //!
+//! `policy.RegisterArgument` is one more: a service that hands out arguments has calls with one of
+//! them allowed to whom it was given ([`Registered`]).
+//!
 //! A change counts against what is live, not against a working copy, and goes live at once or not
 //! at all: as a generation that names the caller as its author.
 
 mod change;
 mod refusal;
+mod register;
 mod request;
 
 use std::collections::BTreeSet;
@@ -18,10 +22,11 @@ use bulkhead_policy::ServicePattern;
 use bulkhead_types::Layout;
 
 pub use refusal::Refusal;
+pub use register::Registered;
 pub use request::{CONTENT_MAX, File, Request, Token};
 
 use crate::set::Set;
-use change::{Machine, named_by};
+use change::{Edit, Machine, expect, named_by};
 
 /// Does what a domain asks; gives what it is answered.
 ///
@@ -38,11 +43,31 @@ pub fn serve(layout: &Layout, caller: &str, request: &Request) -> Result<Vec<u8>
             token,
             content,
         } => {
-            machine.change(caller, file, token, Some(content))?;
+            let make = |_: &Set, before: Option<&[u8]>| {
+                expect(file, token, before)?;
+                Ok(Some(content.clone()))
+            };
+            let edit = Edit {
+                service: "policy.Replace",
+                make: &make,
+            };
+            machine.change(caller, file, &edit)?;
             Ok(Vec::new())
         }
         Request::Remove { file, token } => {
-            machine.change(caller, file, token, None)?;
+            let make = |_: &Set, before: Option<&[u8]>| {
+                expect(file, token, before)?;
+                Ok(None)
+            };
+            let edit = Edit {
+                service: "policy.Remove",
+                make: &make,
+            };
+            machine.change(caller, file, &edit)?;
+            Ok(Vec::new())
+        }
+        Request::Register(registered) => {
+            registered.serve(&machine, caller)?;
             Ok(Vec::new())
         }
         Request::GetFiles { service } => files_about(&machine.live()?, service),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::refusal::Refusal;
+use super::register::{ARGUMENT_MAX, Registered};
 
 /// The most bytes of a file that a domain may hand over.
 pub const CONTENT_MAX: usize = 1 << 20;
@@ -37,6 +38,8 @@ pub enum Request {
         /// What it has to be before.
         token: Token,
     },
+    /// Calls with an argument that was handed out.
+    Register(Registered),
     /// Which files are about a service.
     GetFiles {
         /// The service.
@@ -63,13 +66,13 @@ pub enum Token {
 }
 
 impl Request {
-    /// Reads a request. `call` is `SERVICE` or `SERVICE+ARGUMENT`; the input is only touched by
-    /// what needs it.
+    /// Reads a request. `call` is `SERVICE` or `SERVICE+ARGUMENT`, `target` the domain that the
+    /// caller asked for, where it named one.
     ///
     /// # Errors
     ///
     /// It is none of the services, or makes no sense as one.
-    pub fn read(call: &str, input: impl Read) -> Result<Self, Refusal> {
+    pub fn read(call: &str, target: Option<&str>, input: impl Read) -> Result<Self, Refusal> {
         let (service, argument) = call.split_once('+').unwrap_or((call, ""));
         let (include, verb) = match service.strip_prefix("policy.include.") {
             Some(verb) => (true, verb),
@@ -127,6 +130,10 @@ impl Request {
                     service: argument.to_owned(),
                 })
             }
+            "RegisterArgument" if !include => {
+                let input = read_at_most(input, ARGUMENT_MAX)?;
+                Ok(Self::Register(Registered::read(argument, target, &input)?))
+            }
             _ => Err(Refusal::Protocol(format!(
                 "unrecognized method: {}",
                 service.escape_debug()
@@ -154,7 +161,7 @@ fn read_at_most(input: impl Read, most: usize) -> Result<Vec<u8>, Refusal> {
 }
 
 impl File {
-    fn named(include: bool, name: &str) -> Result<Self, Refusal> {
+    pub(super) fn named(include: bool, name: &str) -> Result<Self, Refusal> {
         // Without dots, so no name hides a file, leaves the directory or has another ending.
         let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         // What policy files may be called besides (specification, 2.1).
@@ -204,7 +211,7 @@ mod tests {
     use super::*;
 
     fn read(call: &str, input: &str) -> Result<Request, String> {
-        Request::read(call, input.as_bytes()).map_err(|refusal| refusal.to_string())
+        Request::read(call, None, input.as_bytes()).map_err(|refusal| refusal.to_string())
     }
 
     #[test]

@@ -52,8 +52,14 @@ impl Machine {
     /// What the domain `mgmt` is answered; a refusal begins with an exclamation mark.
     #[must_use = "look at the answer"]
     fn call(&self, call: &str, input: &str) -> String {
-        let request = Request::read(call, input.as_bytes());
-        let answer = request.and_then(|request| serve(&self.layout(), "mgmt", &request));
+        self.call_for("mgmt", None, call, input)
+    }
+
+    /// What a domain is answered that asked for `target`.
+    #[must_use = "look at the answer"]
+    fn call_for(&self, caller: &str, target: Option<&str>, call: &str, input: &str) -> String {
+        let request = Request::read(call, target, input.as_bytes());
+        let answer = request.and_then(|request| serve(&self.layout(), caller, &request));
         match answer {
             Ok(answer) => String::from_utf8(answer).unwrap(),
             Err(refusal) => format!("! {refusal}"),
@@ -190,7 +196,7 @@ fn what_would_make_the_policy_invalid_changes_nothing_and_tells_no_text_of_other
     // A test of dom0 stands against it.
     let input = "any\nqubes.Filecopy * work vault allow\n";
     insta::assert_snapshot!(machine.call("policy.Replace+30-user", input), @"! PolicyAdminException expectations are not met: 90-default.test:4");
-    let binary = Request::read("policy.Replace+30-user", &b"any\n\xff\xfe"[..]).unwrap();
+    let binary = Request::read("policy.Replace+30-user", None, &b"any\n\xff\xfe"[..]).unwrap();
     let refusal = serve(&machine.layout(), "mgmt", &binary).unwrap_err();
     insta::assert_snapshot!(refusal, @"PolicyAdminSyntaxException `30-user.policy` is not UTF-8");
     assert_eq!(machine.store().live().unwrap(), None);
@@ -271,4 +277,62 @@ fn changes_at_the_same_time_all_count() {
     }
     let numbers = machine.store().numbers().unwrap();
     assert_eq!(numbers.len(), DOMAINS + 1);
+}
+
+#[test]
+fn an_argument_is_handed_out_once_and_calls_with_it_are_allowed() {
+    let machine = Machine::new();
+    let register = |argument: &str, target: Option<&str>| {
+        machine.call_for(
+            "backend",
+            target,
+            "policy.RegisterArgument+my.Perform",
+            argument,
+        )
+    };
+    assert_eq!(register("one.2-x_", Some("work")), "");
+    assert_eq!(register("two", Some("vault")), "");
+    let file = machine.live("60-registered-arguments.policy");
+    insta::assert_snapshot!(file.unwrap(), @r"
+    my.Perform +one.2-x_ work backend allow
+    my.Perform +two vault backend allow
+    ");
+    let about = machine.store().read(3).unwrap().manifest.about;
+    assert_eq!(
+        (&*about.author, &*about.message),
+        (
+            "backend",
+            "policy.RegisterArgument of 60-registered-arguments.policy"
+        )
+    );
+    // Not to another, and not where dom0 has a rule of its own.
+    let again = "! PolicyAdminException argument already registered";
+    assert_eq!(register("two", Some("work")), again);
+    let own = "my.Perform +three @anyvm @anyvm deny\n";
+    assert_eq!(
+        machine.call("policy.Replace+30-user", &format!("any\n{own}")),
+        ""
+    );
+    assert_eq!(register("three", Some("work")), again);
+    for (argument, target) in [
+        ("", Some("work")),
+        ("a b", Some("work")),
+        ("a\n* * * * allow", Some("work")),
+        ("a+b", Some("work")),
+        (&"a".repeat(65), Some("work")),
+        ("a", None),
+        ("a", Some("@anyvm")),
+        ("a", Some("no name")),
+    ] {
+        let refusal = register(argument, target);
+        assert!(
+            refusal.starts_with("! PolicyAdminProtocolException"),
+            "{argument} {target:?}: {refusal}"
+        );
+    }
+    let unnamed = machine.call_for("backend", Some("work"), "policy.RegisterArgument", "a");
+    assert!(
+        unnamed.starts_with("! PolicyAdminProtocolException"),
+        "{unnamed}"
+    );
 }

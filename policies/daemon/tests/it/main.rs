@@ -7,6 +7,7 @@ mod agent;
 mod asking;
 mod book;
 mod defaults;
+mod evaluating;
 mod fixture;
 mod granting;
 mod life;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use bulkhead_types::Layout;
 use testkit::{FixtureOptions, Programs};
 
 use crate::scene::{POLICY, Scene};
@@ -12,6 +13,8 @@ const DELEGATED: &str = "\
 policy.List     +         work  @adminvm  allow
 policy.Get      +30-user  work  @adminvm  allow
 policy.Replace  +30-user  work  @adminvm  allow
+policy.EvalSimple        +qubes.Filecopy  work  @adminvm  allow
+policy.RegisterArgument  +my.Perform      work  @anyvm    allow target=dom0
 ";
 
 /// The services of dom0 where they lie on an installed machine.
@@ -24,9 +27,13 @@ fn install(scene: &Scene) {
         "policy.Get",
         "policy.Replace",
         "policy.Remove",
+        "policy.RegisterArgument",
     ] {
         symlink(&program, folder.join(service)).unwrap();
     }
+    let layout = Layout::below(scene.fixture.folder());
+    let evaluation = layout.policy_evaluation_socket("policy.EvalSimple");
+    symlink(evaluation, folder.join("policy.EvalSimple")).unwrap();
 }
 
 #[test]
@@ -73,6 +80,25 @@ fn a_domain_keeps_the_file_that_was_left_to_it_and_no_other() {
     ];
     assert_eq!(scene.fails(&copy).0, 126);
 
+    // What would be said to others; about services that it was not given it may not ask.
+    let evaluate = |about: &str, names: &str| {
+        let names = names.replace(' ', "\\0");
+        work(&format!(
+            "printf '{names}' | {call} policy.EvalSimple+{about}"
+        ))
+    };
+    let denied = (0, "result=deny\n".to_owned());
+    assert_eq!(evaluate("qubes.Filecopy", "work personal"), denied);
+    assert_eq!(evaluate("qubes.Filecopy", "personal work").0, 0);
+    assert_eq!(evaluate("qubes.OpenInVM", "work @dispvm").0, 126);
+
+    // An argument that it handed out.
+    let register = "printf one | qrexec-client-vm personal policy.RegisterArgument+my.Perform";
+    assert_eq!(work(register).0, 0);
+    scene.policy_is_live();
+    let rules = scene.ok(&["bulkhead", "policy", "who-can", "my.Perform+one"]);
+    assert!(rules.contains("personal"), "{rules}");
+
     // An older token, a text that is none, and files that were not left to it.
     assert_eq!(replace("30-user", token, POLICY), 1);
     assert_eq!(replace("30-user", "any", "what?\n"), 1);
@@ -88,7 +114,7 @@ fn a_domain_keeps_the_file_that_was_left_to_it_and_no_other() {
     );
     let audit = scene.ok(&["bulkhead", "policy", "audit", "event=act", "by=work"]);
     assert!(audit.contains("apply by work: generation 2 at "), "{audit}");
-    scene.ok(&["bulkhead", "policy", "rollback"]);
+    scene.ok(&["bulkhead", "policy", "rollback", "1"]);
     scene.works();
     scene.over();
 }

@@ -158,3 +158,57 @@ fn owners_sign_where_their_keys_are() {
         "{told}"
     );
 }
+
+#[test]
+fn old_generations_lose_their_files_and_stay_in_the_log() {
+    let fixture = machine();
+    fixture.write(
+        "etc/bulkhead/policyd.toml",
+        "[generations]\nkeep = 2\ndays = 0\n",
+    );
+    for version in 1..=4 {
+        let rule = format!("s{version} * work personal allow\n");
+        fixture.write("etc/bulkhead/policy.d/40-more.policy", &rule);
+        let message = format!("number {version}");
+        let told = fixture.run(&["policy", "apply", "-m", &message]);
+        assert!(
+            told.starts_with(&format!("Generation {version} is live")),
+            "{told}"
+        );
+    }
+    let log = fixture.run(&["policy", "log"]);
+    let heads: Vec<_> = log.lines().step_by(3).collect();
+    let pruned: Vec<_> = heads
+        .iter()
+        .map(|head| head.contains("  pruned 2"))
+        .collect();
+    assert_eq!(pruned, [false, false, true, true], "{log}");
+    assert!(log.contains("\n  number 1\n"), "{log}");
+    let json = fixture.run(&["policy", "log", "--format", "json"]);
+    let entries: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        entries[1]["pruned"].is_null() && entries[3]["pruned"].is_string(),
+        "{json}"
+    );
+    insta::assert_snapshot!(fixture.run(&["policy", "rollback", "1"]), @r"
+    ! error: the policy stays as it was
+    ! caused by: the files of generation 1 are no longer kept: it was pruned
+    ! hint: `bulkhead policy log` lists those there are
+    [exit code 1]
+    ");
+    let told = fixture.run(&["policy", "diff", "@1", "@4", "--system", "none"]);
+    assert!(told.contains("it was pruned"), "{told}");
+    assert!(
+        fixture
+            .run(&["policy", "rollback"])
+            .starts_with("Generation 3 is live")
+    );
+    // A setting that makes no sense takes nothing away, and stops nobody.
+    fixture.write("etc/bulkhead/policyd.toml", "[generations]\nkeep = many\n");
+    let told = fixture.run(&["policy", "apply", "-m", "number 5"]);
+    assert!(told.contains("Generation 5 is live"), "{told}");
+    assert!(
+        told.contains("old generations keep their files for now"),
+        "{told}"
+    );
+}
