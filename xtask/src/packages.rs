@@ -30,6 +30,7 @@ pub const TRY: &[&str] = &[
 /// that a guest of the local back end and its display use.
 pub const TEST: &[&str] = &[
     "bubblewrap",
+    "fish",
     "fonts-dejavu-core",
     "less",
     "libgtk-4-dev",
@@ -44,6 +45,7 @@ pub const TEST: &[&str] = &[
     "xfonts-base",
     "xterm",
     "xvfb",
+    "zsh",
 ];
 
 /// Installs what of the packages is missing, asking first when somebody else than root is there

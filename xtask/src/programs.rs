@@ -26,15 +26,7 @@ const SHORT_LIVED: [&str; 3] = ["qrexec-client", "qrexec-agent", "bulkhead-files
 
 /// Builds everything and gathers it in one folder.
 pub fn gather(progress: &mut Progress) -> anyhow::Result<PathBuf> {
-    progress.step("compiling the programs", |progress| {
-        progress.run(&mut cargo(&[
-            "build",
-            "--quiet",
-            "--release",
-            "--workspace",
-            "--bins",
-        ]))
-    })?;
+    compile(progress, "compiling the programs", &["--release"])?;
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let folder = checkout().join("target/programs");
     fs::create_dir_all(&folder)?;
@@ -59,6 +51,12 @@ pub fn gather(progress: &mut Progress) -> anyhow::Result<PathBuf> {
     let built = checkout().join("target").join(&target).join("release");
     collect(&built, &folder)?;
     Ok(folder)
+}
+
+/// Compiles the programs of every crate, with further arguments for cargo.
+pub fn compile(progress: &mut Progress, step: &str, with: &[&str]) -> anyhow::Result<()> {
+    let everything = ["build", "--quiet", "--workspace", "--bins"];
+    progress.step(step, |progress| progress.run(cargo(&everything).args(with)))
 }
 
 /// Whether the toolchain has the standard library for `target`.

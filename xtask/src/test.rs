@@ -91,9 +91,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
         let arguments = ["--all-targets", "--quiet", "--", "-D", "warnings"];
         progress.run(cargo(&["clippy"]).args(WITH_GTK).args(arguments))
     })?;
-    progress.step("compiling the programs that tests run", |progress| {
-        progress.run(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))
-    })?;
+    programs::compile(progress, "compiling the programs that tests run", &[])?;
 
     let mut count = Count::default();
     let mut everything = cargo(&["test", "--workspace", "--no-fail-fast"]);

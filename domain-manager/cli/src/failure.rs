@@ -49,6 +49,12 @@ impl Failure {
         self
     }
 
+    /// With what can be done about it, where nothing better is known.
+    pub fn hint_at_least(mut self, hint: &str) -> Self {
+        self.hint.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
     /// With a second way out beside the one that is hinted at.
     pub fn or(mut self, other: &str) -> Self {
         self.hint = Some(match self.hint {

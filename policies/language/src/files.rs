@@ -132,6 +132,9 @@ mod tests {
             "a.B.swp",
             "a B",
             "a.B~",
+            "+",
+            "+a.B",
+            "++",
         ] {
             assert_eq!(old_file(ignored), None, "{ignored}");
         }

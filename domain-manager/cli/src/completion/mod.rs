@@ -2,13 +2,14 @@
 //! `bulkhead completion SHELL`, and the question that its scripts ask: what may stand here?
 //!
 //! The answer comes from the command line's own description, so no verb or option is forgotten;
-//! domains, tags, labels and services are those that there are now. What is not known is left out:
+//! domains, tags, labels, services, policy files and generations are those that there are now. What is not known is left out:
 //! completion never complains.
 
 use std::collections::BTreeSet;
 
 use bulkhead_policy::{ServicePattern, System};
-use clap::{Arg, Args, Command, CommandFactory as _, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory as _, ValueEnum, ValueHint};
+use policy_generations::{Store, read_files};
 use policyd::load_live;
 
 use crate::arguments::Arguments;
@@ -154,6 +155,10 @@ impl Known<'_> {
                 .map(|l| l.to_string())
                 .collect(),
             "RULE" => self.rule(nth),
+            // Files of the policy are named by texts; any other file is for the shell to complete.
+            "FILE" if arg.get_value_hint() == ValueHint::Unknown => self.policy_files(),
+            "GENERATION" => self.generations(""),
+            "A" | "B" => &self.generations("@") | &words(&["@live"]),
             _ => BTreeSet::new(),
         }
     }
@@ -194,6 +199,26 @@ impl Known<'_> {
         let system = self.system().unwrap_or_default();
         let tags = system.domains().iter().flat_map(|domain| &domain.tags);
         tags.map(|tag| format!("@tag:{tag}")).collect()
+    }
+
+    /// The files of the working copy, as they are named to be changed.
+    fn policy_files(&self) -> BTreeSet<String> {
+        let [_, working] = self.client.layout().policy_dirs();
+        let files = read_files(&working).unwrap_or_default();
+        let paths = files.keys();
+        let names = paths.map(|path| match path.strip_suffix(".policy") {
+            Some(stem) if !stem.contains('/') => stem.to_owned(),
+            _ => path.clone(),
+        });
+        names.collect()
+    }
+
+    /// The numbers of the generations that can be looked at and gone back to.
+    fn generations(&self, before: &str) -> BTreeSet<String> {
+        let store = Store::at(self.client.layout().policy_generations());
+        let numbers = store.numbers().unwrap_or_default().into_iter();
+        let whole = numbers.filter(|number| store.pruned(*number).is_none());
+        whole.map(|number| format!("{before}{number}")).collect()
     }
 
     /// The services that the live policy names.

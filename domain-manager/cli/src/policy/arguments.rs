@@ -341,6 +341,7 @@ pub struct Log {
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// Its number; without it, the one before the live one
+    #[arg(value_name = "GENERATION")]
     pub number: Option<u64>,
     /// Make the working copy like it, so that the next `apply` does not undo it
     #[arg(long)]

@@ -406,7 +406,13 @@ pub fn changed(own: &Files, live: &Path) -> Vec<String> {
 
 pub fn new_key(asked: &NewKey) -> Result<u8, Failure> {
     let key = SigningKey::make(&asked.file);
-    let key = key.map_err(|error| Failure::new("no key was made").because(&error))?;
+    let key = key.map_err(|error| {
+        let failure = Failure::new("no key was made").because(&error);
+        match asked.file.exists() {
+            true => failure.hint("name another file: no key is written over"),
+            false => failure,
+        }
+    })?;
     print(&format!("{}\n", key.public_hex()))?;
     Ok(0)
 }

@@ -69,7 +69,9 @@ pub fn named(client: &Client, name: &str, old: Option<&Path>) -> Result<Policy, 
             })?;
             let store = Store::at(client.layout().policy_generations());
             store.verified(number).map_err(|error| {
-                Failure::new(format!("generation {number} cannot be read")).because(&error)
+                Failure::new(format!("generation {number} cannot be read"))
+                    .because(&error)
+                    .hint("`bulkhead policy log` lists those there are")
             })?;
             let files = Directory::required(store.files_of(number));
             load(&[files], Some(old.unwrap_or(&older)))
@@ -129,6 +131,10 @@ pub fn files_ending(directories: &[Directory], ending: &str) -> Result<Vec<PathB
 /// What a person is told of a policy that is none.
 pub fn invalid(rejected: &Rejected) -> Failure {
     let shown = render(&rejected.diagnostics, &rejected.sources, false);
+    // What was not even read is not wrong, and perhaps only misspelt.
+    if rejected.diagnostics.iter().all(|d| d.span.is_none()) {
+        return Failure::new(format!("the policy cannot be read\n\n{shown}\n"));
+    }
     let errors = errors(rejected);
     Failure::new(format!(
         "the policy has {errors} and cannot go live\n\n{shown}\n"

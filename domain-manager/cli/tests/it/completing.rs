@@ -83,6 +83,119 @@ fn what_is_not_known_is_left_out_without_a_complaint() {
     assert_eq!(told(&fixture, &["no", "such", "verb"]), "");
 }
 
+#[test]
+fn policy_files_and_generations_are_those_there_are() {
+    let fixture = machine();
+    fixture.write("etc/bulkhead/policy.d/include/office", "# Nobody.\n");
+    for message in ["first", "second"] {
+        let rule = format!("my.{message} * work personal allow\n");
+        fixture.write("etc/bulkhead/policy.d/40-office.policy", &rule);
+        let told = fixture.run(&["policy", "apply", "-m", message]);
+        assert!(told.contains(" is live; "), "{told}");
+    }
+    assert_eq!(
+        told(&fixture, &["policy", "edit", ""]),
+        "30-user 40-office include/office"
+    );
+    assert_eq!(told(&fixture, &["policy", "edit", "4"]), "40-office");
+    let add = ["policy", "add", "--file", "i"];
+    assert_eq!(told(&fixture, &add), "include/office");
+    assert_eq!(told(&fixture, &["policy", "new", ""]), "");
+    // A file of the shell's.
+    assert_eq!(told(&fixture, &["policy", "graph", "--output", ""]), "");
+    assert_eq!(told(&fixture, &["policy", "rollback", ""]), "1 2");
+    assert_eq!(told(&fixture, &["policy", "diff", ""]), "@1 @2 @live");
+    assert_eq!(told(&fixture, &["policy", "diff", "@1", "@l"]), "@live");
+}
+
+/// What a person would be offered: the line as it is typed so far, and the answers.
+const LINES: [(&str, &[&str]); 5] = [
+    ("bulkhead start ", &["dom0", "personal", "work"]),
+    ("bulkhead start p", &["personal"]),
+    ("bulkhead policy explain work personal my", &["my.Service"]),
+    ("bulkhead policy edit ", &["30-user"]),
+    ("bulkhead policy diff @l", &["@live"]),
+];
+
+/// What a shell prints that runs a script, below the fixture's root. A shell that is missing is a
+/// failure: `cargo xtask test` installs those that people use.
+fn shell(fixture: &Fixture, shell: &[&str], script: &str) -> Vec<String> {
+    fixture.write("completion-test", script);
+    let program = env!("CARGO_BIN_EXE_bulkhead");
+    let folder = std::path::Path::new(program).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let output = std::process::Command::new(shell[0])
+        .args(&shell[1..])
+        .arg(fixture.path("completion-test"))
+        .env(Layout::ROOT_VARIABLE, fixture.path(""))
+        .env("HOME", fixture.path(""))
+        .env("PATH", path)
+        .output()
+        .unwrap_or_else(|error| panic!("{} cannot be started: {error}", shell[0]));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(complaint, "", "{}", shell[0]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn zsh_offers_what_there_is() {
+    let fixture = machine();
+    let script = fixture.run(&["completion", "zsh"]);
+    for (line, expected) in LINES {
+        // As the shell's completion system calls the function: the words, and which is completed.
+        let test = format!(
+            "compdef() {{ }}\n_files() {{ print files }}\n\
+             compadd() {{ shift; print -l -- ${{(M)@:#${{words[CURRENT]}}*}} }}\n\
+             {script}\n\
+             words=(\"${{(@s: :):-{line}}}\"); CURRENT=$#words\n_bulkhead\n"
+        );
+        assert_eq!(shell(&fixture, &["zsh", "-f"], &test), expected, "{line}");
+    }
+}
+
+#[test]
+fn zsh_takes_the_script_for_a_completion_function() {
+    let fixture = machine();
+    let script = fixture.run(&["completion", "zsh"]);
+    fixture.write("functions/_bulkhead", &script);
+    let folder = fixture.path("functions").display().to_string();
+    let test = format!(
+        "fpath=({folder} $fpath)\nautoload -Uz compinit\ncompinit -u -D\nprint $_comps[bulkhead]\n"
+    );
+    assert_eq!(shell(&fixture, &["zsh", "-f"], &test), ["_bulkhead"]);
+}
+
+#[test]
+fn fish_offers_what_there_is() {
+    let fixture = machine();
+    let script = fixture.run(&["completion", "fish"]);
+    for (line, expected) in LINES {
+        let test = format!("{script}\ncomplete -C '{line}'\n");
+        let offered = shell(&fixture, &["fish", "--no-config"], &test);
+        assert_eq!(offered, expected, "{line}");
+    }
+}
+
+#[test]
+fn bash_offers_what_there_is() {
+    let fixture = machine();
+    let script = fixture.run(&["completion", "bash"]);
+    for (line, expected) in LINES {
+        let test = format!(
+            "{script}\nCOMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
+             _bulkhead; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+        );
+        // What stands behind `@` is all that is replaced.
+        let offered = shell(&fixture, &["bash", "--norc"], &test);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|word| word.trim_start_matches('@'))
+            .collect();
+        assert_eq!(offered, expected, "{line}");
+    }
+}
+
 /// The script in a real shell, with the words as they are typed.
 #[test]
 fn bash_is_given_what_follows_a_colon() {

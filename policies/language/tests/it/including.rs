@@ -258,3 +258,23 @@ fn without_older_files_compat_is_only_worth_a_warning() {
         "there are no older files: `/old` does not exist"
     );
 }
+
+/// A rule whose service is empty would be one that no call meets, and whose two denials stand there
+/// all the same.
+#[test]
+fn an_older_file_that_begins_with_a_plus_is_about_no_service() {
+    for name in ["+", "+arg", "++", "+a.B", "+my.Service+x"] {
+        let path = format!("/old/{name}");
+        let files = [(path.as_str(), "work vault allow\n"), ("/old/a.B", "")];
+        let policy = load("!compat-4.0\n", &files).unwrap();
+        assert_eq!(policy.rules().len(), 0, "{name}");
+        assert_eq!(policy.warnings(), [], "{name}");
+        // It is not even read.
+        let read: Vec<_> = policy
+            .sources()
+            .files()
+            .map(|f| f.name.to_string())
+            .collect();
+        assert_eq!(read, ["/p/30.policy", "/old/a.B"], "{name}");
+    }
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use policy_administration::Set;
 
 use super::commit::Change;
@@ -40,6 +40,7 @@ Where no generation was applied yet, what is written is live. Where one was, -m 
 #[command(after_long_help = EDIT_HELP)]
 pub struct New {
     /// The file, such as `40-office` or `include/NAME`
+    #[arg(value_hint = ValueHint::Other)]
     file: String,
     /// Take this text instead of starting an editor; `-` is standard input
     #[arg(long, value_name = "TEXT")]

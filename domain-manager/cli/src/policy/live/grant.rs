@@ -119,7 +119,8 @@ pub fn grants(client: &Client, json: bool) -> Result<u8, Failure> {
 pub fn revoke(client: &Client, asked: &Revoke, json: bool) -> Result<u8, Failure> {
     let request = Request::Revoke { id: asked.number };
     let answer = control::ask(client, &request);
-    let answer = answer.map_err(|failure| failure.hint("`bulkhead policy grants` lists them"))?;
+    let answer =
+        answer.map_err(|failure| failure.hint_at_least("`bulkhead policy grants` lists them"))?;
     let Answer::Revoked { grants, calls } = &answer else {
         return Err(control::senseless());
     };
