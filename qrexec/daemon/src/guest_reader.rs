@@ -13,7 +13,8 @@ use std::thread;
 use bulkhead_confinement::{ConfineError, Role, begin, confine};
 use bulkhead_types::Port;
 use bulkhead_vchan::{Endpoints, OpenError, Vchan};
-use nix::sys::signal::SigSet;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
 use qrexec_protocol::frame::{Incoming, Violation};
@@ -26,6 +27,8 @@ use crate::line::{Line, LineError, Word};
 
 /// How the process is called in lists of processes.
 pub(crate) const NAME: &CStr = c"qrexec-session";
+/// Where the log is this long, the process writes no more to it.
+const LOG_MAX: u64 = 64 << 20;
 /// While more than this waits for one side, the other is not read.
 const LINE_MAX: usize = 2 * CONTROL_RING;
 
@@ -38,6 +41,9 @@ pub enum ReadError {
     /// The process cannot be confined, so it must not listen.
     #[error("cannot confine the process that reads what the guest sends")]
     Confine(#[from] ConfineError),
+    /// The log would have no end.
+    #[error("cannot bound what is written to the log")]
+    Log(#[source] io::Error),
     /// The daemon cannot be reached.
     #[error("cannot use the line to the daemon")]
     Line(#[source] io::Error),
@@ -48,6 +54,7 @@ pub enum ReadError {
 /// Standard input leads to the daemon, which is the process `parent`.
 pub fn read_guest(domain: &Domain, endpoints: &Endpoints, parent: Pid) -> Result<(), ReadError> {
     begin(NAME, parent)?;
+    bound_log().map_err(ReadError::Log)?;
     let stream = io::stdin().as_fd().try_clone_to_owned();
     let stream = stream.map(UnixStream::from).map_err(ReadError::Line)?;
     let line = Line::new(stream).map_err(ReadError::Line)?;
@@ -56,6 +63,15 @@ pub fn read_guest(domain: &Domain, endpoints: &Endpoints, parent: Pid) -> Result
     let report = confine(Role::Control, parent)?;
     tracing::info!("confined: {report}");
     read(domain, vchan, line);
+    Ok(())
+}
+
+/// Whoever takes this process over finds the log open, to which the limits of [`crate::log`] are nothing:
+/// then the kernel has to know one.
+fn bound_log() -> io::Result<()> {
+    // A write past the limit is to fail, and not to end the process.
+    SigSet::from(Signal::SIGXFSZ).thread_block()?;
+    setrlimit(Resource::RLIMIT_FSIZE, LOG_MAX, LOG_MAX)?;
     Ok(())
 }
 

@@ -65,7 +65,9 @@ fn main() -> ExitCode {
     };
     let log = tracing_subscriber::fmt()
         .with_writer(Log::new())
-        .with_ansi(false);
+        .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false);
     log.with_max_level(level).init();
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,36 @@ fn a_reader_that_dies_takes_its_calls_with_it_and_is_followed_by_another() {
     let outcome = finish(&mut fixture.dom0_calls("work", "exit 3"), b"");
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
     assert!(fixture.log("daemon 1").contains("its process has ended"));
+}
+
+#[test]
+fn where_the_log_is_long_the_reader_writes_no_more_and_works_on() {
+    let fixture = Fixture::new();
+    let log = fixture.path().join("daemon 1.log");
+    let long = 65 << 20;
+    fs::File::create(&log).unwrap().set_len(long).unwrap();
+    fixture.append_to_logs();
+    let ready = fixture.domain(1, "work");
+    let len = || fs::metadata(&log).unwrap().len();
+    let text = || {
+        let mut text = String::new();
+        let mut file = fs::File::open(&log).unwrap();
+        file.seek(SeekFrom::Start(long)).unwrap();
+        file.read_to_string(&mut text).unwrap();
+        text
+    };
+    // The daemon speaks, and its reader does not.
+    assert!(
+        text().contains("is there; version") && !text().contains("confined: "),
+        "{}",
+        text()
+    );
+    let before = len();
+    kill(Pid::from_raw(reader(&fixture, "daemon 1")), Signal::SIGKILL).unwrap();
+    wait_ready(&ready);
+    let outcome = finish(&mut fixture.dom0_calls("work", "exit 3"), b"");
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(len() > before && !text().contains("confined: "));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -27,6 +28,7 @@ pub struct Fixture {
     dir: tempfile::TempDir,
     transport: fn(PathBuf) -> Transport,
     running: Mutex<HashMap<String, Child>>,
+    logs_go_on: AtomicBool,
 }
 
 /// What a command came to.
@@ -112,6 +114,7 @@ impl Fixture {
             dir,
             transport,
             running: Mutex::default(),
+            logs_go_on: AtomicBool::new(false),
         };
         for place in [
             fixture.services(),
@@ -254,8 +257,20 @@ impl Fixture {
         ready
     }
 
+    /// From now on a process goes on with the log that is there, as in an installation.
+    pub fn append_to_logs(&self) {
+        self.logs_go_on.store(true, Ordering::Relaxed);
+    }
+
     fn keep(&self, name: String, command: &mut Command) {
-        let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path().join(format!("{name}.log")))
+            .unwrap();
+        if !self.logs_go_on.load(Ordering::Relaxed) {
+            log.set_len(0).unwrap();
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
