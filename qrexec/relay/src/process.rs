@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A program at one end of a call.
 
+use std::fs;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -62,6 +64,18 @@ impl Running {
     /// The exit code, if the process has ended.
     pub fn ended(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten().map(code)
+    }
+
+    /// Whether the process has put its input's socket in the place of its output too. It still runs then.
+    pub fn has_one_socket(&self) -> bool {
+        let at = |number| fs::metadata(format!("/proc/{}/fd/{number}", self.child.id()));
+        match (at(0), at(1)) {
+            (Ok(input), Ok(output)) => {
+                input.file_type().is_socket()
+                    && (input.dev(), input.ino()) == (output.dev(), output.ino())
+            }
+            _ => false,
+        }
     }
 
     /// Kills the process and waits for its end.

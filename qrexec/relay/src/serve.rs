@@ -229,7 +229,12 @@ impl Service {
             .is_some_and(|fd| channel.send_from(stream, fd).unwrap_or(false));
         if !more {
             *source = None;
-            self.end.end_output(stream);
+            // What replaces its output by its input goes on speaking there.
+            let process = self.process.as_ref().filter(|_| self.back.is_some());
+            let elsewhere = process.is_some_and(Running::has_one_socket);
+            if stream != Stream::Stdout || !elsewhere {
+                self.end.end_output(stream);
+            }
         } else if stream == Stream::Stderr
             && let Some(journal) = &mut self.journal
         {
@@ -248,6 +253,9 @@ impl Service {
             .is_some_and(|fd| channel.send_from(Stream::Stdout, fd).unwrap_or(false));
         if !more {
             self.back = None;
+            if self.output.is_none() {
+                self.end.end_output(Stream::Stdout);
+            }
         }
         channel.flush()
     }

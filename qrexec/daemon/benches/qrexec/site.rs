@@ -378,7 +378,7 @@ echo "requested_target=$3""#,
         self.script("services/pair.Session", r#"echo "$PAIR_SESSION""#);
         self.script(
             "services/pair.OneSocket",
-            "kill -USR1 \"$QREXEC_AGENT_PID\"; sleep 0.2; exec >&-; echo back >&0",
+            "kill -USR1 \"$QREXEC_AGENT_PID\"; sleep 0.2; exec >&0; echo back",
         );
         let target = r#"echo "$QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET""#;
         self.script("services/pair.Target", target);

@@ -157,6 +157,16 @@ fn a_service_may_use_its_input_socket_for_output() {
         (outcome.code, outcome.text()),
         (Some(0), "hello\ngot this\n")
     );
+    // Its output ends long before it has said anything.
+    fixture.service(
+        "test.Replaced",
+        "kill -USR1 $QREXEC_AGENT_PID; exec >&0; read x; sleep 0.2; echo \"got $x\"; exit 7",
+    );
+    let outcome = finish(
+        &mut fixture.dom0_calls("work", "QUBESRPC test.Replaced dom0"),
+        b"this\n",
+    );
+    assert_eq!((outcome.code, outcome.text()), (Some(7), "got this\n"));
 }
 
 #[test]
