@@ -23,6 +23,11 @@ pub enum NotActivated {
     /// The generation cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It brings in older files, which lie outside of it, where no signature covers them.
+    #[error(
+        "it includes what is not part of it, so nobody can sign for that: the files of `!compat-4.0`"
+    )]
+    Outside,
     /// The files are not those of the proposal.
     #[error("the files are not those that were proposed")]
     Another,
@@ -74,6 +79,10 @@ pub fn activate_proposal(
         return Err(StoreError::Overtaken.into());
     }
     store.signed(owners, proposal, signatures)?;
+    // Where owners sign, the policy daemon reads nothing but the set; it was checked with the rest.
+    if !owners.is_empty() && set.without_older_files().policy().is_err() {
+        return Err(NotActivated::Outside);
+    }
     if !only_try {
         store.apply(owners, proposal, set.files(), signatures)?;
     }

@@ -46,6 +46,14 @@ impl Set {
         }
     }
 
+    /// The same set where there is no directory of older files.
+    pub(crate) fn without_older_files(&self) -> Self {
+        Self {
+            old: None,
+            ..self.clone()
+        }
+    }
+
     /// The directory.
     pub fn base(&self) -> &Path {
         &self.base

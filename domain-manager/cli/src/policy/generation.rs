@@ -74,6 +74,8 @@ pub fn activate(
         NotActivated::Store(StoreError::Unsigned(_)) => {
             failed(&error).hint("sign with the keys of their owners: `--sign KEY`")
         }
+        NotActivated::Outside => failed(&error)
+            .hint("put older files into the policy directory, and `!include-service` them"),
         _ => failed(&error),
     })?;
     if !only_try {

@@ -72,7 +72,9 @@ impl From<NotActivated> for Stop {
     fn from(error: NotActivated) -> Self {
         let error = match error {
             NotActivated::Store(error) => error,
-            NotActivated::Another => return Self::Refused(internal(&error)),
+            NotActivated::Another | NotActivated::Outside => {
+                return Self::Refused(internal(&error));
+            }
         };
         match &error {
             StoreError::Busy | StoreError::Overtaken => Self::Overtaken,

@@ -212,3 +212,24 @@ fn old_generations_lose_their_files_and_stay_in_the_log() {
         "{told}"
     );
 }
+
+/// The policy daemon would not take it: it reads nothing that no signature covers.
+#[test]
+fn where_owners_sign_older_files_cannot_be_brought_in() {
+    let fixture = machine();
+    fixture.write("etc/bulkhead/policy.d/35-compat.policy", "!compat-4.0\n");
+    fixture.write("etc/qubes-rpc/policy/my.Old", "work personal allow\n");
+    let told = fixture.run(&["policy", "apply", "-m", "nobody signs"]);
+    assert!(told.contains("Generation 1 is live"), "{told}");
+    let key = fixture.path("owner.key").display().to_string();
+    let public = fixture.run(&["policy", "new-key", &key]);
+    fixture.write("etc/bulkhead/policy-keys/owner.pub", &public);
+    let apply = ["policy", "apply", "-m", "signed", "--sign", &key];
+    let told = fixture.run(&apply);
+    assert!(
+        told.contains("nobody can sign for that: the files of `!compat-4.0`"),
+        "{told}"
+    );
+    std::fs::remove_file(fixture.path("etc/bulkhead/policy.d/35-compat.policy")).unwrap();
+    assert!(fixture.run(&apply).contains("Generation 2 is live"));
+}
