@@ -29,7 +29,9 @@ pub const TRY: &[&str] = &[
 /// What the tests need beyond [`TRY`]: headers to hold numbers against, and the programs
 /// that a guest of the local back end and its display use.
 pub const TEST: &[&str] = &[
+    "at-spi2-core",
     "bubblewrap",
+    "dbus-daemon",
     "fish",
     "fonts-dejavu-core",
     "less",

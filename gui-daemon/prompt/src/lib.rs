@@ -10,8 +10,8 @@
 //! Descriptions of services come from files that root owns.
 //!
 //! Invariants, held by the property test of [`prompt`](Prompt):
-//! - nothing is allowed before the question has been in view for [`GUARD`], and nothing but
-//!   a target that is offered and in view;
+//! - nothing is allowed before the question has been on the screen for [`GUARD`], and nothing
+//!   but a target that is offered and in view;
 //! - each question gets one answer at most, and after [`PATIENCE`] that is a refusal;
 //! - what the user did for one question never counts for the next.
 #![forbid(unsafe_code)]

@@ -70,7 +70,8 @@ struct Waiting {
 /// What the user did for the question in view.
 #[derive(Debug, Default)]
 struct View {
-    opened: Duration,
+    /// Since when it is on the screen.
+    painted: Option<Duration>,
     focused: Duration,
     search: String,
     selected: Option<Choice>,
@@ -95,16 +96,16 @@ impl Prompt {
             end: now + patience,
         });
         match self.waiting.len() {
-            1 => vec![self.open(now)],
+            1 => vec![self.open()],
             _ => vec![Effect::Refresh],
         }
     }
 
     /// Nobody waits for the answer to a question any more.
-    pub fn withdrawn(&mut self, id: QuestionId, now: Duration) -> Vec<Effect> {
+    pub fn withdrawn(&mut self, id: QuestionId) -> Vec<Effect> {
         let before = self.current_id();
         self.waiting.retain(|waiting| waiting.id != id);
-        self.after(before, now)
+        self.after(before)
     }
 
     /// Refuses what has waited too long.
@@ -119,14 +120,22 @@ impl Prompt {
             waits
         });
         if !effects.is_empty() {
-            effects.extend(self.after(before, now));
+            effects.extend(self.after(before));
         }
         effects
     }
 
+    /// The question in view has been drawn: only now can anybody read it.
+    pub fn painted(&mut self, now: Duration) {
+        if !self.waiting.is_empty() {
+            self.view.painted.get_or_insert(now);
+        }
+    }
+
     /// Whether what the user does counts.
     pub fn is_open(&self, now: Duration) -> bool {
-        !self.waiting.is_empty() && now.saturating_sub(self.view.opened) >= GUARD
+        let long_enough = |since| now.saturating_sub(since) >= GUARD;
+        !self.waiting.is_empty() && self.view.painted.is_some_and(long_enough)
     }
 
     /// The window has got the keyboard: keys that were meant for another window may follow.
@@ -180,7 +189,7 @@ impl Prompt {
             Some(answer) => {
                 effects.push(Effect::Answer(id, answer));
                 self.waiting.pop_front();
-                effects.extend(self.after(Some(id), now));
+                effects.extend(self.after(Some(id)));
             }
             None => effects.push(Effect::Refresh),
         }
@@ -227,7 +236,7 @@ impl Prompt {
     }
 
     /// What to show when the question `before` was in view.
-    fn after(&mut self, before: Option<QuestionId>, now: Duration) -> Vec<Effect> {
+    fn after(&mut self, before: Option<QuestionId>) -> Vec<Effect> {
         match self.current_id() {
             None if before.is_some() => {
                 self.view = View::default();
@@ -235,12 +244,12 @@ impl Prompt {
             }
             None => Vec::new(),
             id if id == before => vec![Effect::Refresh],
-            Some(_) => vec![self.open(now)],
+            Some(_) => vec![self.open()],
         }
     }
 
     /// Brings the first question into view, untouched.
-    fn open(&mut self, now: Duration) -> Effect {
+    fn open(&mut self) -> Effect {
         let sole = |question: &Question| match &question.targets[..] {
             [only] => Some(only.choice.clone()),
             _ => None,
@@ -249,7 +258,6 @@ impl Prompt {
             .question()
             .and_then(|question| question.default_target.clone().or_else(|| sole(question)));
         self.view = View {
-            opened: now,
             selected,
             ..View::default()
         };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 use crate::grants::{GrantRequest, GrantState};
+use crate::prompts::KeptState;
 use crate::quota::{Quota, Usage};
 
 /// The longest request.
@@ -25,6 +26,8 @@ pub enum Request {
     Grant(GrantRequest),
     /// Tell of all grants.
     Grants,
+    /// Tell of the user's answers that count for further calls.
+    KeptAnswers,
     /// Which grants allow this call?
     Covering {
         /// Who calls.
@@ -34,7 +37,7 @@ pub enum Request {
         /// What for.
         service: String,
     },
-    /// End a grant, or all.
+    /// End a grant, or all of them and what the user's answers allow or refuse.
     Revoke {
         /// Which; `None` is all.
         id: Option<u64>,
@@ -55,12 +58,17 @@ pub enum Answer {
     Granted(GrantState),
     /// Grants.
     Grants(Vec<GrantState>),
+    /// The user's answers that are kept.
+    KeptAnswers(Vec<KeptState>),
     /// How many grants were ended, and how many calls had to end with them.
     Revoked {
         /// Grants.
         grants: Vec<u64>,
         /// Calls.
         calls: usize,
+        /// Answers of the user that count no more.
+        #[serde(default)]
+        answers: usize,
     },
     /// Quotas.
     Quotas {

@@ -63,6 +63,7 @@ pub use decide::{Decision, decide};
 pub use grants::{GrantRequest, GrantState, LONGEST as LONGEST_GRANT, NotGranted};
 pub use live::{Live, load_live};
 pub use load::{Directory, Disk, bad_name, load_files, load_policy, load_policy_beside, parse};
+pub use prompts::KeptState;
 pub use quota::{QUESTIONS, Quota, QuotaReached, Usage};
 pub use render::render;
 pub use serve::{ServeError, run};

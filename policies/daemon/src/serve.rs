@@ -116,7 +116,8 @@ pub async fn run(layout: Layout) -> Result<(), ServeError> {
             held: Semaphore::new(HELD_MAX),
         };
         spawn_local(answer_questions(questions.listener()?, Rc::new(asking)));
-        spawn_local(tell_status(statuses.listener()?, state.clone()));
+        let agent = layout.policy_agent_socket();
+        spawn_local(tell_status(statuses.listener()?, agent, state.clone()));
         spawn_local(keep_sealed(state.clone()));
         spawn_local(keep_looking(state.clone()));
         spawn_local(hear_tellers(calls.listener()?, state.clone()));
@@ -274,12 +275,15 @@ async fn listen(stream: &mut UnixStream) -> Result<Said, NoAnswer> {
     Ok(Said::Question(Question::decode(&bytes)?))
 }
 
-async fn tell_status(listener: UnixListener, state: Shared) {
+async fn tell_status(listener: UnixListener, agent: PathBuf, state: Shared) {
     loop {
         let mut stream = accept(&listener).await;
-        let status = serde_json::to_vec(&state.borrow().status()).unwrap_or_default();
+        let mut status = state.borrow().status();
+        let agent = agent.clone();
         spawn_local(async move {
             let told = async {
+                status.prompt = Some(prompts::is_there(&agent).await);
+                let status = serde_json::to_vec(&status)?;
                 stream.write_all(&status).await?;
                 stream.shutdown().await
             };

@@ -261,6 +261,7 @@ impl State {
             under_way: self.calls.len(),
             waiting: self.waiting.len(),
             kept_answers: self.kept.len(),
+            prompt: None,
         }
     }
 

@@ -39,6 +39,10 @@ pub struct Status {
     /// Answers of the user that count for further calls.
     #[serde(default)]
     pub kept_answers: usize,
+    /// Whether there is a prompt in dom0's session, which asks the user; `None` where nobody
+    /// has looked.
+    #[serde(default)]
+    pub prompt: Option<bool>,
 }
 
 /// The live policy.
@@ -75,6 +79,9 @@ impl Status {
             if count > 0 {
                 summary.push_str(&format!("; {what}: {count}"));
             }
+        }
+        if self.prompt == Some(false) {
+            summary.push_str("; no prompt in dom0's session, so what a rule asks is refused");
         }
         summary
     }

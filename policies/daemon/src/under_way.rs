@@ -183,6 +183,7 @@ impl State {
                 }
             }
             Request::Grants => Answer::Grants(self.grants.states(now.boot)),
+            Request::KeptAnswers => Answer::KeptAnswers(self.kept.states(now.boot)),
             Request::Covering {
                 source,
                 target,
@@ -206,9 +207,20 @@ impl State {
                 if let (Some(id), true) = (id, ended.is_empty()) {
                     return refused(format!("there is no grant {id}"));
                 }
+                let answers = match id {
+                    Some(_) => 0,
+                    None => self.kept.forget(),
+                };
+                if answers > 0 {
+                    self.act(by, "forget", format!("{answers} answers of the user"), now);
+                }
                 let grants = ended.iter().map(|ended| ended.grant.id).collect();
                 let calls = self.end_grants(ended, by, now);
-                Answer::Revoked { grants, calls }
+                Answer::Revoked {
+                    grants,
+                    calls,
+                    answers,
+                }
             }
             Request::Quotas => Answer::Quotas {
                 quotas: self.quotas.quotas().cloned().collect(),

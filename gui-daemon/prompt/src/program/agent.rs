@@ -98,6 +98,10 @@ fn read(mut stream: UnixStream, session: Rc<Session>, reading: Rc<Cell<usize>>) 
 }
 
 fn take(bytes: &[u8], stream: &UnixStream, session: &Rc<Session>) {
+    if bytes.is_empty() {
+        // Somebody looked whether there is a prompt.
+        return;
+    }
     match Request::decode(bytes) {
         Ok(Request::Ask(ask)) => match stream.try_clone() {
             Ok(stream) => session.asked(&ask, stream),

@@ -99,7 +99,7 @@ impl Session {
     fn withdrawn(self: &Rc<Self>, id: QuestionId) {
         // Its watch ends by itself.
         self.askers.borrow_mut().remove(&id);
-        let effects = self.prompt.borrow_mut().withdrawn(id, self.now());
+        let effects = self.prompt.borrow_mut().withdrawn(id);
         self.perform(effects);
     }
 

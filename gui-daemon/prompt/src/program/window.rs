@@ -37,6 +37,7 @@ impl AskWindow {
         this.guard(session);
         this.fill(session);
         desktop::show(&this.window);
+        this.watch_painting(session);
         this
     }
 
@@ -59,6 +60,21 @@ impl AskWindow {
         if let Some(content) = self.content.borrow().as_ref() {
             content.refresh(prompt, now);
         }
+    }
+
+    /// Tells the prompt when what it shows has been drawn.
+    fn watch_painting(&self, session: &Rc<Session>) {
+        let Some(clock) = self.window.surface().map(|surface| surface.frame_clock()) else {
+            return;
+        };
+        let this = Rc::downgrade(session);
+        clock.connect_after_paint(move |_| {
+            if let Some(session) = this.upgrade()
+                && let Ok(mut prompt) = session.prompt.try_borrow_mut()
+            {
+                prompt.painted(session.now());
+            }
+        });
     }
 
     /// Lets nothing through to the controls that was done before the question could be read.

@@ -22,6 +22,7 @@ fn asked() -> Prompt {
     let mut prompt = Prompt::default();
     let effects = prompt.asked(QuestionId(1), question(), PATIENCE, at(0));
     assert_eq!(effects, [Effect::Show]);
+    prompt.painted(at(0));
     prompt
 }
 
@@ -65,7 +66,9 @@ fn a_key_typed_for_something_else_answers_neither_this_question_nor_the_next() {
         [refused, Effect::Show]
     );
     assert_eq!(prompt.input(Input::Refuse, at(999)), []);
-    assert!(!prompt.input(Input::Refuse, at(1000)).is_empty());
+    prompt.painted(at(1000));
+    assert_eq!(prompt.input(Input::Refuse, at(1499)), []);
+    assert!(!prompt.input(Input::Refuse, at(1500)).is_empty());
 }
 
 #[test]
@@ -85,6 +88,7 @@ fn a_question_nobody_answers_is_refused_and_so_is_one_that_waits_behind_it() {
     assert_eq!(prompt.tick(at(end - 1)), []);
     let deny = |id| Effect::Answer(QuestionId(id), Answer::Deny(Lasting::Once));
     assert_eq!(prompt.tick(at(end)), [deny(1), Effect::Show]);
+    prompt.painted(at(end));
     // Too late: agreeing does not count.
     assert_eq!(
         prompt.input(Input::Allow, at(end + 1000)),
@@ -96,10 +100,23 @@ fn a_question_nobody_answers_is_refused_and_so_is_one_that_waits_behind_it() {
 fn a_question_that_is_withdrawn_makes_way_for_the_next_with_a_guard_of_its_own() {
     let mut prompt = asked();
     let _ = prompt.asked(QuestionId(2), question(), PATIENCE, at(0));
-    assert_eq!(prompt.withdrawn(QuestionId(1), at(9000)), [Effect::Show]);
+    assert_eq!(prompt.withdrawn(QuestionId(1)), [Effect::Show]);
+    prompt.painted(at(9000));
     assert_eq!(prompt.input(Input::Allow, at(9100)), []);
-    assert_eq!(prompt.withdrawn(QuestionId(2), at(9200)), [Effect::Hide]);
-    assert_eq!(prompt.withdrawn(QuestionId(2), at(9200)), []);
+    assert_eq!(prompt.withdrawn(QuestionId(2)), [Effect::Hide]);
+    assert_eq!(prompt.withdrawn(QuestionId(2)), []);
+}
+
+#[test]
+fn what_a_slow_screen_has_not_shown_yet_nobody_can_mean() {
+    let mut prompt = Prompt::default();
+    let _ = prompt.asked(QuestionId(1), question(), PATIENCE, at(0));
+    assert_eq!(prompt.input(Input::Allow, at(60_000)), []);
+    prompt.painted(at(60_000));
+    assert_eq!(prompt.input(Input::Allow, at(60_499)), []);
+    // It is drawn again and again.
+    prompt.painted(at(60_400));
+    assert!(!prompt.input(Input::Allow, at(60_500)).is_empty());
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +124,7 @@ enum Op {
     Ask { targets: usize, default: bool },
     Withdraw(u64),
     Pass(u64),
+    Paint,
     Input(Input),
 }
 
@@ -124,6 +142,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         2 => (0..6usize, any::<bool>()).prop_map(|(targets, default)| Op::Ask { targets, default }),
         1 => (1..20u64).prop_map(Op::Withdraw),
         4 => prop_oneof![1..400u64, 500..2000u64, Just(60_000)].prop_map(Op::Pass),
+        4 => Just(Op::Paint),
         6 => input.prop_map(Op::Input),
     ]
 }
@@ -133,7 +152,7 @@ fn any_op() -> impl Strategy<Value = Op> {
 struct Observer {
     asked: HashMap<QuestionId, (Question, Duration)>,
     answered: HashSet<QuestionId>,
-    in_view_since: Duration,
+    in_view_since: Option<Duration>,
 }
 
 impl Observer {
@@ -145,14 +164,15 @@ impl Observer {
                     let (question, since) = &self.asked[id];
                     if let Answer::Allow(choice, lasting) = answer {
                         assert!(by_user, "nobody agreed");
-                        assert!(now >= self.in_view_since + GUARD, "too early");
+                        let since_shown = self.in_view_since.expect("nobody has seen it");
+                        assert!(now >= since_shown + GUARD, "too early");
                         assert!(now < *since + PATIENCE, "too late");
                         assert!(question.targets.iter().any(|t| t.choice == *choice));
                         assert!(question.lasting.contains(lasting));
                     }
                 }
-                Effect::Show => self.in_view_since = now,
-                Effect::Refresh | Effect::Hide => {}
+                Effect::Show | Effect::Hide => self.in_view_since = None,
+                Effect::Refresh => {}
             }
         }
     }
@@ -164,13 +184,7 @@ impl Observer {
         if let Some(choice) = prompt.selected() {
             assert!(prompt.targets().any(|target| target.choice == *choice));
         }
-        assert_eq!(
-            prompt.view.opened,
-            match ids.is_empty() {
-                true => Duration::ZERO,
-                false => self.in_view_since,
-            }
-        );
+        assert_eq!(prompt.view.painted, self.in_view_since);
         assert!(!prompt.is_open(now) || !ids.is_empty());
     }
 }
@@ -195,10 +209,17 @@ proptest! {
                     observer.asked.insert(id, (question.clone(), now));
                     prompt.asked(id, question, PATIENCE, now)
                 }
-                Op::Withdraw(id) => prompt.withdrawn(QuestionId(id), now),
+                Op::Withdraw(id) => prompt.withdrawn(QuestionId(id)),
                 Op::Pass(millis) => {
                     now += at(millis);
                     prompt.tick(now)
+                }
+                Op::Paint => {
+                    prompt.painted(now);
+                    if prompt.question().is_some() {
+                        observer.in_view_since.get_or_insert(now);
+                    }
+                    Vec::new()
                 }
                 Op::Input(input) => {
                     let picked = prompt.selected().cloned();

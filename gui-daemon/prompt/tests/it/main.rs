@@ -3,5 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accessibility;
 mod desktop;
+mod installation;
+mod looks;
+mod notices;
+mod picture;
+mod pointer;
 mod questions;
+mod screen;
+mod spoken;
+mod whole_way;

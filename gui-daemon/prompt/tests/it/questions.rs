@@ -7,12 +7,11 @@ use std::time::Duration;
 use bulkhead_prompt::GUARD;
 use policy_agent_protocol::{Ask, Lasting};
 
-use crate::desktop::{Desktop, ESCAPE, answer, waits};
+use crate::desktop::{Desktop, answer, waits};
+use crate::screen::{ESCAPE, SPACE, TAB};
 
-const SPACE: u32 = 0x20;
-const TAB: u32 = 0xff09;
-
-fn ask(service: &str) -> Ask {
+/// A question of `work`, which is blue, with one target.
+pub fn ask(service: &str) -> Ask {
     Ask {
         source: "work".parse().unwrap(),
         service: service.to_owned(),
@@ -27,7 +26,7 @@ fn ask(service: &str) -> Ask {
     }
 }
 
-const COPY: &str = "Allow this call? work wants to copy files";
+pub const COPY: &str = "Allow this call? work wants to copy files";
 const DATE: &str = "Allow this call? work wants to read the date and time";
 
 #[test]
@@ -58,7 +57,7 @@ fn a_key_at_once_does_nothing_and_a_key_later_refuses() {
     std::thread::sleep(GUARD);
     desktop.press(ESCAPE);
     assert_eq!(answer(asked), "deny");
-    desktop.wait_for("the window goes", |d| d.find(COPY).is_none().then_some(()));
+    desktop.wait_for_absence(COPY);
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn the_button_that_has_the_keyboard_first_refuses_and_the_next_allows() {
     std::thread::sleep(3 * GUARD);
     desktop.press(SPACE);
     assert_eq!(answer(asked), "deny");
-    desktop.wait_for("the window goes", |d| d.find(COPY).is_none().then_some(()));
+    desktop.wait_for_absence(COPY);
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.give_keyboard(desktop.wait_for_title(COPY));
     std::thread::sleep(3 * GUARD);
@@ -102,7 +101,7 @@ fn a_question_that_nobody_answers_is_refused() {
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.wait_for_title(COPY);
     assert_eq!(answer(asked), "deny");
-    desktop.wait_for("the window goes", |d| d.find(COPY).is_none().then_some(()));
+    desktop.wait_for_absence(COPY);
 }
 
 #[test]
@@ -111,7 +110,7 @@ fn a_question_whose_asker_has_gone_goes_too() {
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.wait_for_title(COPY);
     drop(asked);
-    desktop.wait_for("the window goes", |d| d.find(COPY).is_none().then_some(()));
+    desktop.wait_for_absence(COPY);
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub(super) async fn notify(socket: &Path, request: &[u8]) {
     let _ = timeout(NOTICE_PATIENCE, told).await;
 }
 
+/// Whether an agent listens. It is asked nothing.
+pub(crate) async fn is_there(socket: &Path) -> bool {
+    UnixStream::connect(socket).await.is_ok()
+}
+
 async fn deliver(socket: &Path, request: &[u8]) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket).await?;
     stream.write_all(request).await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bulkhead_policy::{System, Target};
 use bulkhead_types::{DomainName, DomainUuid};
 use policy_agent_protocol::Lasting;
+use serde::{Deserialize, Serialize};
 
 use super::choice::Chosen;
 use super::runs::Runs;
@@ -78,6 +79,21 @@ pub(crate) enum KeptAnswer {
     Deny,
 }
 
+/// An answer that is kept, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeptState {
+    /// Who may or may not call.
+    pub source: String,
+    /// What for.
+    pub service: String,
+    /// What the caller asks for: a name, or a keyword.
+    pub requested: String,
+    /// Where such calls go; `None` when they are refused.
+    pub target: Option<String>,
+    /// For how many seconds it still counts; `None` is until the source stops.
+    pub left: Option<u64>,
+}
+
 /// The answers that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct KeptAnswers {
@@ -119,9 +135,29 @@ impl KeptAnswers {
         self.answers.retain(|key, _| is_present(key));
     }
 
-    /// Forgets everything.
-    pub(crate) fn forget(&mut self) {
+    /// What counts `now`, in the order of the names.
+    pub(crate) fn states(&mut self, now: Duration) -> Vec<KeptState> {
+        self.drop_old(now);
+        let state = |(key, (answer, end)): (&Key, &(KeptAnswer, Option<Duration>))| KeptState {
+            source: key.source.to_string(),
+            service: key.service.trim_end_matches('+').to_owned(),
+            requested: key.requested.0.clone(),
+            target: match answer {
+                KeptAnswer::Allow(chosen) => Some(chosen.choice.to_string()),
+                KeptAnswer::Deny => None,
+            },
+            left: end.map(|end| end.saturating_sub(now).as_secs()),
+        };
+        let mut states: Vec<_> = self.answers.iter().map(state).collect();
+        states.sort();
+        states
+    }
+
+    /// Forgets everything; tells how much that was.
+    pub(crate) fn forget(&mut self) -> usize {
+        let count = self.answers.len();
         self.answers.clear();
+        count
     }
 
     fn drop_old(&mut self, now: Duration) {

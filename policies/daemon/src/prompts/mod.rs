@@ -32,7 +32,9 @@ use crate::decide::{Asked, Decision};
 use crate::state::Shared;
 use crate::wire::Question;
 
+pub(crate) use agent::is_there;
 pub(crate) use choice::{Chosen, request};
+pub use kept::KeptState;
 pub(crate) use kept::{KeptAnswer, KeptAnswers, Key, key};
 pub(crate) use notices::{Notices, tell};
 pub(crate) use runs::Runs;

@@ -29,12 +29,17 @@ impl Agent {
         Self { listener }
     }
 
+    /// What is said next. Who asks for the daemon's status only looks whether anybody listens.
     fn next(&self) -> (UnixStream, String) {
-        let (mut stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        (stream, text)
+        loop {
+            let (mut stream, _) = self.listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            if !text.is_empty() {
+                return (stream, text);
+            }
+        }
     }
 
     /// The next question. What the user is told meanwhile does not matter.

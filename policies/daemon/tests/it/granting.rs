@@ -170,6 +170,7 @@ fn a_grant_that_is_revoked_ends_its_calls_also_those_still_starting() {
     assert_eq!(
         revoked,
         Answer::Revoked {
+            answers: 0,
             grants: vec![id],
             calls: 1
         }

@@ -12,6 +12,15 @@ pub const CASES: &[&str] = &[
     "leftovers::stopped_domains_leave_no_domain_disk_process_or_node",
 ];
 
+/// The daemons of domains that are there. A session whose daemon was ended has ended too, and is
+/// init's to collect, which takes a moment.
+const DAEMONS: &str = "\
+for _ in $(seq 50); do
+    pgrep -a 'qrexec-daemon|qrexec-session|gui-daemon|gui-session' > /tmp/daemons || break
+    sleep 0.1
+done
+cat /tmp/daemons";
+
 /// Kills the manager with the story's domains running, then stops them all and looks around.
 /// `before` is what dom0 held when no domain had been started yet.
 pub fn play(report: &mut Report, dom0: &Dom0<'_>, before: &anyhow::Result<Holdings>) {
@@ -30,8 +39,7 @@ pub fn play(report: &mut Report, dom0: &Dom0<'_>, before: &anyhow::Result<Holdin
         );
         let loops = dom0.succeed("losetup -a")?;
         ensure!(loops.is_empty(), "loop devices that stayed:\n{loops}");
-        let daemons =
-            dom0.succeed("pgrep -a 'qrexec-daemon|qrexec-session|gui-daemon|gui-session' || true")?;
+        let daemons = dom0.succeed(DAEMONS)?;
         ensure!(daemons.is_empty(), "daemons that stayed:\n{daemons}");
         let volumes = dom0.succeed("ls /var/lib/bulkhead/pool | grep -i '^disp[0-9]' || true")?;
         ensure!(

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use policyd::control::{Answer, Request};
-use policyd::{GrantRequest, GrantState};
+use policyd::{GrantRequest, GrantState, KeptState};
+use serde::Serialize;
 
 use super::control;
 use crate::client::Client;
@@ -45,7 +46,7 @@ pub struct Revoke {
     /// The number of the grant, as `grants` shows it
     #[arg(required_unless_present = "all")]
     number: Option<u64>,
-    /// End all grants
+    /// End all grants, and forget the answers of the user that still count
     #[arg(long, conflicts_with = "number")]
     all: bool,
 }
@@ -97,19 +98,35 @@ pub fn grant(client: &Client, asked: &Grant, json: bool) -> Result<u8, Failure> 
     Ok(0)
 }
 
+/// What is allowed or refused for a while, as JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Permission {
+    Grant(GrantState),
+    Answer(KeptState),
+}
+
 pub fn grants(client: &Client, json: bool) -> Result<u8, Failure> {
     let Answer::Grants(grants) = control::ask(client, &Request::Grants)? else {
         return Err(control::senseless());
     };
+    let Answer::KeptAnswers(answers) = control::ask(client, &Request::KeptAnswers)? else {
+        return Err(control::senseless());
+    };
     if json {
-        print_json(&grants)?;
+        let grants = grants.into_iter().map(Permission::Grant);
+        let answers = answers.into_iter().map(Permission::Answer);
+        print_json(&grants.chain(answers).collect::<Vec<_>>())?;
         return Ok(0);
     }
     let mut text = String::new();
     for grant in &grants {
         let _ = writeln!(text, "{}", told(grant));
     }
-    if grants.is_empty() {
+    for answer in &answers {
+        let _ = writeln!(text, "{}", answered(answer));
+    }
+    if text.is_empty() {
         text.push_str("There are no grants.\n");
     }
     print(&text)?;
@@ -121,7 +138,12 @@ pub fn revoke(client: &Client, asked: &Revoke, json: bool) -> Result<u8, Failure
     let answer = control::ask(client, &request);
     let answer =
         answer.map_err(|failure| failure.hint_at_least("`bulkhead policy grants` lists them"))?;
-    let Answer::Revoked { grants, calls } = &answer else {
+    let Answer::Revoked {
+        grants,
+        calls,
+        answers,
+    } = &answer
+    else {
         return Err(control::senseless());
     };
     if json {
@@ -131,7 +153,13 @@ pub fn revoke(client: &Client, asked: &Revoke, json: bool) -> Result<u8, Failure
             1 => "1 grant has ended".to_owned(),
             several => format!("{several} grants have ended"),
         };
-        print(&format!("{grants}; calls that have to end: {calls}.\n"))?;
+        let answers = match answers {
+            0 => String::new(),
+            several => format!("; answers that count no more: {several}"),
+        };
+        print(&format!(
+            "{grants}; calls that have to end: {calls}{answers}.\n"
+        ))?;
     }
     Ok(0)
 }
@@ -173,6 +201,26 @@ fn told(grant: &GrantState) -> String {
     }
     let _ = write!(text, "; by {}", grant.by);
     text
+}
+
+fn answered(answer: &KeptState) -> String {
+    let KeptState {
+        source,
+        service,
+        requested,
+        target,
+        left,
+    } = answer;
+    let said = match target {
+        Some(target) if target == requested => "allowed by the user".to_owned(),
+        Some(target) => format!("allowed by the user, to {target}"),
+        None => "refused by the user".to_owned(),
+    };
+    let end = match left {
+        Some(left) => format!("ends in {}", span(*left)),
+        None => format!("while {source} runs"),
+    };
+    format!("answer  {source} -> {requested} {service}; {end}; {said}")
 }
 
 /// A time in the two largest units it has.
