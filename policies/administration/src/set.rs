@@ -122,7 +122,8 @@ impl Set {
     }
 
     /// Which expectations of the set's own `*.test` files a policy does not meet.
-    pub fn unmet(&self, policy: &Policy) -> Vec<Unmet> {
+    /// Those that declare no domains are about `around`.
+    pub fn unmet(&self, policy: &Policy, around: &System) -> Vec<Unmet> {
         let tests = self.files.iter();
         let tests = tests.filter(|(path, _)| path.ends_with(".test") && !path.contains('/'));
         let unmet = tests.map(|(path, bytes)| {
@@ -130,7 +131,7 @@ impl Set {
             let text = String::from_utf8_lossy(bytes);
             match Expectations::parse(&name, &text) {
                 Ok(expectations) => Unmet {
-                    failures: expectations.check(policy, &System::default()),
+                    failures: expectations.check(policy, around),
                     sources: expectations.sources().clone(),
                 },
                 Err(rejected) => Unmet {

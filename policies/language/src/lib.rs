@@ -81,7 +81,8 @@
 //!   fails. The denials that it adds after a file carry the place of the directive;
 //! - the directory of run-time replacements may be missing; the reference denies every call;
 //! - in a file of the older form, a line of nothing but commas is blank, and one of commas
-//!   before a `#` a comment; the reference rejects them.
+//!   before a `#` a comment; the reference rejects them. `$include:` in the middle of a word is
+//!   part of a name that no domain can bear; the reference rejects the line.
 //!
 //! A name that no domain can bear is accepted, as in the reference, with a warning.
 #![forbid(unsafe_code)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bulkhead_policy::Policy;
+use bulkhead_policy::{Policy, System};
 use policy_administration::{self as administration, Activated, NotActivated, Set, replace_file};
 use policy_generations::{
     About, Files, Generation, Keys, Manifest, SigningKey, Store, StoreError, live_files, read_files,
@@ -36,12 +36,21 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new("the policy stays as it was").because(error)
 }
 
+/// The domains there are. Without the domain manager there are none, and only expectations that
+/// declare their own can be met.
+fn around(client: &Client) -> System {
+    let known = client.system_info().ok();
+    known
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
 /// The policy that a set amounts to, if it may go live: without an error, and with every
 /// expectation met.
-pub fn checked(set: &Set) -> Result<Policy, Failure> {
+pub fn checked(client: &Client, set: &Set) -> Result<Policy, Failure> {
     let policy = set.policy();
     let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
-    let unmet = set.unmet(&policy);
+    let unmet = set.unmet(&policy, &around(client));
     if unmet.is_empty() {
         return Ok(policy);
     }
@@ -115,7 +124,7 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     let directory = asked.directory.as_deref().unwrap_or(&own);
     let old = client.layout().old_policy_dir();
     let set = Set::read(directory, Some(&old)).map_err(|error| failed(&error))?;
-    let policy = checked(&set)?;
+    let policy = checked(client, &set)?;
     if let Some(file) = &asked.propose {
         let (number, parent) = store(client).next().map_err(|error| failed(&error))?;
         let proposal = Manifest::new(number, about(&asked.message), parent, set.files());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use bulkhead_policy::{Diagnostic, Policy, Rejected, Severity, SourceMap};
+use bulkhead_policy::{Diagnostic, Policy, Rejected, Severity, SourceMap, System};
 use bulkhead_types::Layout;
 use policy_generations::{About, Keys, Store, StoreError, live_files, sha256_hex};
 use policy_ledger::rfc3339;
@@ -216,7 +216,8 @@ fn check(changed: &Set, path: &str, removed: bool) -> Result<Policy, Refusal> {
         let at = d.span.map(|span| sources.location(span));
         at.map_or_else(String::new, |at| short(changed, &at.file, at.line))
     };
-    let unmet = changed.unmet(&policy);
+    // Here only files that declare their domains can be met.
+    let unmet = changed.unmet(&policy, &System::default());
     let places: Vec<_> = unmet
         .iter()
         .flat_map(|unmet| unmet.failures.iter().map(|d| places(d, &unmet.sources)))

@@ -12,7 +12,8 @@
 //! work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
 //! ```
 //!
-//! A file that declares no domain is about those of the system it is checked in.
+//! A file that declares no domain is about those of the system it is checked in. Who calls has to
+//! be one of the domains.
 //!
 //! Dom0 is there without being declared. A target may be left out, which asks for `@default`.
 //! `target=`, `user=` and `autostart=` are about an `allow`; `default_target=` and `targets=`
@@ -121,6 +122,13 @@ impl Expectations {
 }
 
 fn fails(expected: &Expectation, policy: &Policy, system: &System) -> Option<Diagnostic> {
+    let source = &expected.call.source;
+    if system.find(source).is_none() {
+        // Such a call is always denied, so that expecting it would hold nothing.
+        let message = format!("there is no domain `{source}` that could call");
+        let way_out = "the domains that a file is about are declared in it: `domain NAME CLASS`";
+        return Some(Diagnostic::error(expected.span, message).note(way_out));
+    }
     let verdict = policy.evaluate(system, &expected.call);
     let decided = match verdict.rule() {
         Some(rule) => format!("decided by {}: `{rule}`", rule.location),

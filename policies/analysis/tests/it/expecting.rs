@@ -80,3 +80,22 @@ work -> vault s allow usr=x
       help: did you mean `user`?
     ");
 }
+
+#[test]
+fn an_expectation_of_a_domain_that_is_not_there_is_not_met() {
+    let expectations = Expectations::parse("t", "work -> vault qubes.Gpg deny\n").unwrap();
+    let failures = expectations.check(
+        &policy("qubes.Gpg * work vault allow\n"),
+        &System::default(),
+    );
+    let rejected = Rejected {
+        diagnostics: failures,
+        sources: expectations.sources().clone(),
+    };
+    insta::assert_snapshot!(shown(&rejected), @r"
+    t:1:1: error: there is no domain `work` that could call
+      | work -> vault qubes.Gpg deny
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 
+      note: the domains that a file is about are declared in it: `domain NAME CLASS`
+    ");
+}

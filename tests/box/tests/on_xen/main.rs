@@ -18,6 +18,7 @@ mod leaks;
 mod leftovers;
 mod limits;
 mod machine;
+mod policy;
 mod report;
 mod story;
 mod typing;
@@ -47,6 +48,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("deaths", deaths::CASES),
     ("hostile", hostile::CASES),
     ("limits", limits::CASES),
+    ("policy", policy::CASES),
     ("leftovers", leftovers::CASES),
     ("back_end", back_end::CASES),
 ];
@@ -142,5 +144,8 @@ fn break_things(
     }
     if chosen("limits") {
         limits::play(report, &dom0);
+    }
+    if chosen("policy") {
+        policy::play(report, &dom0);
     }
 }

@@ -29,9 +29,9 @@ pub struct Checked<'a> {
 
 impl<'a> Change<'a> {
     /// Holds the whole set with the change against the language and its own expectations.
-    pub fn check(self) -> Result<Checked<'a>, Failure> {
+    pub fn check(self, client: &Client) -> Result<Checked<'a>, Failure> {
         let after = self.before.with(self.path, Some(self.text.as_bytes()));
-        let policy = generation::checked(&after)?;
+        let policy = generation::checked(client, &after)?;
         Ok(Checked {
             change: self,
             after,

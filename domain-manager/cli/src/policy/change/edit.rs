@@ -102,7 +102,7 @@ fn change(
             path,
             text: &text,
         };
-        return change.check()?.commit(client, changing);
+        return change.check(client)?.commit(client, changing);
     }
     let copy = Copy::make(path, text)?;
     loop {
@@ -119,7 +119,7 @@ fn change(
             text: &edited,
         };
         match change
-            .check()
+            .check(client)
             .and_then(|checked| checked.commit(client, changing))
         {
             Ok(code) => {

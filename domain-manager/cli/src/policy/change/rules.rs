@@ -95,7 +95,7 @@ pub fn add(client: &Client, asked: &Add) -> Result<u8, Failure> {
         path: &place.file,
         text: &changed,
     };
-    let checked = change.check()?;
+    let checked = change.check(client)?;
     print(&told(&checked, &place.file, &text))?;
     checked.commit(client, &asked.changing)
 }
@@ -164,7 +164,7 @@ pub fn remove(client: &Client, asked: &Remove) -> Result<u8, Failure> {
         path: &path,
         text: &changed,
     };
-    change.check()?.commit(client, &asked.changing)
+    change.check(client)?.commit(client, &asked.changing)
 }
 
 /// The one rule with these words.
