@@ -9,10 +9,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
-use nix::sys::signal::{SigSet, Signal};
 use qrexec_agent::{Agent, Options};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Host, SWITCH_WORD, allow_many_descriptors, become_user};
+use qrexec_relay::{Host, SWITCH_WORD, allow_many_descriptors, become_user, hear_of_one_socket};
 
 /// Starts services in this domain when policy allows another domain to call them.
 #[derive(Debug, Parser)]
@@ -69,11 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // Services signal this when they use one socket for both directions. Nothing has to be done
-    // then, since both are read anyway; but it must not end the agent.
-    SigSet::from(Signal::SIGUSR1)
-        .thread_block()
-        .context("cannot block a signal")?;
+    hear_of_one_socket().context("cannot hear a signal")?;
     allow_many_descriptors().context("cannot raise the limit of descriptors")?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let host = Host::guest().context("cannot find out who runs the agent")?;

@@ -8,6 +8,7 @@ use qrexec_protocol::data::Stream;
 use thiserror::Error;
 
 use crate::channel::{Channel, ChannelError};
+use crate::one_socket;
 use crate::process::Running;
 use crate::sink::{Broken, Sink};
 use crate::wait::{Interest, wait};
@@ -224,9 +225,13 @@ impl Caller {
             output,
             errors,
             process,
+            one_socket::fd().map(|fd| (fd, Interest::Readable)),
         ];
-        let [vchan, input, back, output, _, process] =
+        let [vchan, input, back, output, _, process, signal] =
             wait(entries, None).map_err(ChannelError::Wait)?;
+        if signal.readable {
+            one_socket::take_note();
+        }
         if vchan.readable {
             self.channel.acknowledge()?;
         }
@@ -234,10 +239,17 @@ impl Caller {
         if back.readable {
             if !send_input(&mut self.channel, &self.local.back) {
                 self.local.back = None;
+                if self.local.input.is_none() {
+                    self.end.input_ended();
+                }
             }
         } else if input.readable && !send_input(&mut self.channel, &self.local.input) {
             self.local.input = None;
-            self.end.input_ended();
+            let program = self.local.process.as_ref();
+            let program = program.filter(|_| self.local.back.is_some());
+            if !program.is_some_and(Running::has_one_socket) {
+                self.end.input_ended();
+            }
         }
         if output.gone && !output.writable {
             self.break_output(Stream::Stdout);

@@ -7,15 +7,17 @@ use qrexec_protocol::command::ServiceCall;
 
 /// Removes the caller's own qrexec variables and sets those of this call.
 ///
-/// `QREXEC_SERVICE_PATH` stays, `QREXEC_AGENT_PID` names the process that relays.
-pub(crate) fn set(command: &mut Command, call: Option<&ServiceCall>) {
+/// `QREXEC_SERVICE_PATH` stays, `QREXEC_AGENT_PID` names the process that relays, where it hears signals.
+pub(crate) fn set(command: &mut Command, call: Option<&ServiceCall>, relay: Option<u32>) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("QREXEC") && text != "QREXEC_SERVICE_PATH" {
             command.env_remove(&name);
         }
     }
-    command.env("QREXEC_AGENT_PID", std::process::id().to_string());
+    if let Some(relay) = relay {
+        command.env("QREXEC_AGENT_PID", relay.to_string());
+    }
     let Some(call) = call else { return };
     command.env("QREXEC_SERVICE_FULL_NAME", call.service.to_string());
     command.env("QREXEC_REMOTE_DOMAIN", &call.source);

@@ -13,6 +13,7 @@ use qrexec_protocol::exit;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::journal::Journal;
+use crate::one_socket;
 use crate::sink::Sink;
 
 /// A process and the means to learn of its end without asking again and again.
@@ -47,6 +48,7 @@ impl Running {
     /// Starts the command.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.spawn()?;
+        one_socket::forget(child.id());
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         Ok(Self { child, pidfd })
     }
@@ -66,8 +68,13 @@ impl Running {
         self.child.try_wait().ok().flatten().map(code)
     }
 
-    /// Whether the process has put its input's socket in the place of its output too. It still runs then.
+    /// Whether the process goes on speaking on its input's socket after the end of its output: it has
+    /// said so, or has put that socket in the place of its output too. It has not been reaped then.
     pub fn has_one_socket(&self) -> bool {
+        one_socket::has_said(self.child.id()) || self.has_replaced_output()
+    }
+
+    fn has_replaced_output(&self) -> bool {
         let at = |number| fs::metadata(format!("/proc/{}/fd/{number}", self.child.id()));
         match (at(0), at(1)) {
             (Ok(input), Ok(output)) => {

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::channel::{Channel, ChannelError};
 use crate::journal::Journal;
+use crate::one_socket;
 use crate::process::{Program, Running};
 use crate::sink::{Broken, Sink};
 use crate::start::Started;
@@ -185,9 +186,13 @@ impl Service {
             self.process
                 .as_ref()
                 .map(|process| (process.fd(), Interest::Readable)),
+            one_socket::fd().map(|fd| (fd, Interest::Readable)),
         ];
-        let [vchan, errors, output, back, input, process] =
+        let [vchan, errors, output, back, input, process, signal] =
             wait(entries, None).map_err(ChannelError::Wait)?;
+        if signal.readable {
+            one_socket::take_note();
+        }
         if vchan.readable {
             channel.acknowledge()?;
         }
@@ -229,10 +234,7 @@ impl Service {
             .is_some_and(|fd| channel.send_from(stream, fd).unwrap_or(false));
         if !more {
             *source = None;
-            // What replaces its output by its input goes on speaking there.
-            let process = self.process.as_ref().filter(|_| self.back.is_some());
-            let elsewhere = process.is_some_and(Running::has_one_socket);
-            if stream != Stream::Stdout || !elsewhere {
+            if stream != Stream::Stdout || !self.speaks_on_input() {
                 self.end.end_output(stream);
             }
         } else if stream == Stream::Stderr
@@ -241,6 +243,11 @@ impl Service {
             journal.take(channel.sent_body());
         }
         channel.flush()
+    }
+
+    fn speaks_on_input(&self) -> bool {
+        let process = self.process.as_ref().filter(|_| self.back.is_some());
+        process.is_some_and(Running::has_one_socket)
     }
 
     fn read_back(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {

@@ -256,8 +256,18 @@ impl Host {
     fn program(&self, path: &Path, call: &ServiceCall) -> Command {
         let mut command = Command::new(path);
         add_argument(&mut command, call);
-        environment::set(&mut command, Some(call));
+        self.environment(&mut command, Some(call));
         command
+    }
+
+    /// Services in dom0 have two descriptors of their own, and their relay need not hear that they use one:
+    /// they are not told who it is.
+    fn environment(&self, command: &mut Command, call: Option<&ServiceCall>) {
+        let relay = match self.identity {
+            Identity::Dom0 => None,
+            _ => Some(std::process::id()),
+        };
+        environment::set(command, call, relay);
     }
 
     fn shell(&self, user: &str, text: &[u8], mode: Mode) -> io::Result<Started> {
@@ -277,7 +287,7 @@ impl Host {
             }
         };
         command.arg(text);
-        environment::set(&mut command, None);
+        self.environment(&mut command, None);
         self.run(&mut command, mode, None)
     }
 
@@ -295,7 +305,7 @@ impl Host {
             Found::Program(path) => {
                 let mut command = self.as_user(user, &path)?;
                 add_argument(&mut command, call);
-                environment::set(&mut command, Some(call));
+                self.environment(&mut command, Some(call));
                 self.run(&mut command, mode, Some(call))
             }
             Found::Socket(path) => self.socket(connect(&path)?.into(), call, &order.config, mode),
@@ -399,7 +409,7 @@ impl Host {
                 return Err(io::Error::other("there is no program qubes.WaitForSession"));
             };
             let mut command = self.as_user(user, &path)?;
-            environment::set(&mut command, None);
+            self.environment(&mut command, None);
             command.env("QREXEC_REMOTE_DOMAIN", source);
             let mut child = command
                 .stdin(Stdio::piped())

@@ -14,10 +14,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context as _;
 use bulkhead_vchan::Endpoints;
 use clap::Parser;
-use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Uid, User, dup2_stdin};
 use qrexec_agent::ForkServer;
 use qrexec_protocol::version::Version;
+use qrexec_relay::hear_of_one_socket;
 
 /// Starts services in this session when the qrexec agent asks; goes into the background.
 #[derive(Debug, Parser)]
@@ -98,10 +98,7 @@ fn serve(newest: Version) -> anyhow::Result<()> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
-    // As in the agent: services may send it, and nothing has to be done.
-    SigSet::from(Signal::SIGUSR1)
-        .thread_block()
-        .context("cannot block a signal")?;
+    hear_of_one_socket().context("cannot hear a signal")?;
     let listener = io::stdin().as_fd().try_clone_to_owned();
     let listener = UnixListener::from(listener.context("there is no socket")?);
     let null = File::open("/dev/null").context("cannot open /dev/null")?;

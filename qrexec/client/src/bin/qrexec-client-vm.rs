@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bulkhead_types::Service;
 use bulkhead_vchan::Endpoints;
-use nix::sys::signal::{SigSet, Signal};
 use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::guest_arguments::{GuestArguments, HELP};
 use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
@@ -18,7 +17,7 @@ use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_relay::{Local, Program, Sink};
+use qrexec_relay::{Local, Program, Sink, hear_of_one_socket};
 
 /// How long the other side may take to connect once the call has been allowed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -54,10 +53,7 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
             bail!("`{}` is too long for a domain", text.escape_debug());
         }
     }
-    // A program may signal that it uses one socket for both directions: both are read anyway.
-    SigSet::from(Signal::SIGUSR1)
-        .thread_block()
-        .context("cannot block a signal")?;
+    hear_of_one_socket().context("cannot hear a signal")?;
     let what = format!(
         "the call of {service} in {}",
         if target.is_empty() {

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::Endpoints;
-use nix::sys::signal::{SigSet, Signal};
 use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
 use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Channel, DaemonSocket, Host, Local, Program, Sink, serve};
+use qrexec_relay::{Channel, DaemonSocket, Host, Local, Program, Sink, hear_of_one_socket, serve};
 
 /// How long a daemon in dom0 may take to answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
@@ -59,9 +58,7 @@ fn layout() -> Layout {
 }
 
 fn run(arguments: Dom0Arguments) -> anyhow::Result<i32> {
-    SigSet::from(Signal::SIGUSR1)
-        .thread_block()
-        .context("cannot block a signal")?;
+    hear_of_one_socket().context("cannot hear a signal")?;
     if is_dom0(&arguments.domain) {
         return match &arguments.connect {
             Some(requester) => serve_in_dom0(&arguments, requester),

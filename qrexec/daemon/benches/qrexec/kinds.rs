@@ -140,6 +140,11 @@ fn every_version() -> Vec<Kind> {
             "back\n",
         ),
         Kind::new(
+            "dom0: output closed, on the input",
+            |s| s.dom0_calls("pair.OnInput"),
+            "back\n",
+        ),
+        Kind::new(
             "guests: errors",
             |s| s.guest_calls("personal", "pair.Fail"),
             "out\n",
@@ -149,6 +154,11 @@ fn every_version() -> Vec<Kind> {
         Kind::new(
             "guests: one socket",
             |s| s.guest_calls("personal", "pair.OneSocket"),
+            "back\n",
+        ),
+        Kind::new(
+            "guests: output closed, on the input",
+            |s| s.guest_calls("personal", "pair.OnInput"),
             "back\n",
         ),
         Kind::new(

@@ -380,6 +380,10 @@ echo "requested_target=$3""#,
             "services/pair.OneSocket",
             "kill -USR1 \"$QREXEC_AGENT_PID\"; sleep 0.2; exec >&0; echo back",
         );
+        self.script(
+            "services/pair.OnInput",
+            "kill -USR1 \"$QREXEC_AGENT_PID\"; sleep 0.2; exec >&-; echo back >&0",
+        );
         let target = r#"echo "$QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET""#;
         self.script("services/pair.Target", target);
         self.answer_lines();

@@ -142,34 +142,6 @@ fn a_service_that_does_not_read_does_not_hold_up_the_call() {
 }
 
 #[test]
-fn a_service_may_use_its_input_socket_for_output() {
-    let fixture = Fixture::new();
-    fixture.domain(1, "work");
-    fixture.service(
-        "test.Socket",
-        "kill -USR1 $QREXEC_AGENT_PID; echo hello >&0; read x; echo \"got $x\" >&0",
-    );
-    let outcome = finish(
-        &mut fixture.dom0_calls("work", "QUBESRPC test.Socket dom0"),
-        b"this\n",
-    );
-    assert_eq!(
-        (outcome.code, outcome.text()),
-        (Some(0), "hello\ngot this\n")
-    );
-    // Its output ends long before it has said anything.
-    fixture.service(
-        "test.Replaced",
-        "kill -USR1 $QREXEC_AGENT_PID; exec >&0; read x; sleep 0.2; echo \"got $x\"; exit 7",
-    );
-    let outcome = finish(
-        &mut fixture.dom0_calls("work", "QUBESRPC test.Replaced dom0"),
-        b"this\n",
-    );
-    assert_eq!((outcome.code, outcome.text()), (Some(7), "got this\n"));
-}
-
-#[test]
 fn just_exec_starts_and_does_not_attach() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");

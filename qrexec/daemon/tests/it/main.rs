@@ -14,6 +14,7 @@ mod disposables;
 mod faults;
 mod fixture;
 mod kills;
+mod one_socket;
 mod refusals;
 mod remote;
 mod reports;
