@@ -18,6 +18,7 @@ pub const TRY: &[&str] = &[
     "gzip",
     "kmod",
     "libc6-dev",
+    "libpam0g-dev",
     "mmdebstrap",
     "qemu-system-x86",
     "uidmap",

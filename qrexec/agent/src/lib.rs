@@ -15,8 +15,11 @@
 //! - Callers, calls and the line towards the daemon are bounded; past a bound the newcomer is refused.
 //! - A message of a call that began under one daemon is never sent to the next one.
 //!
-//! Not done here: PAM sessions. As root, a service gets the user's ids, groups and a fresh
-//! environment (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), nothing more.
+//! As root it starts a service as its user. Where `/etc/pam.d/qrexec` is there when the agent starts, each
+//! service runs in a PAM session, which the program `qrexec-pam-session` beside the agent opens and closes;
+//! what PAM refuses ends with 125. Elsewhere a service gets the user's ids, groups and environment
+//! (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), nothing more; the agent's log says which of the two it is.
+//! Without root's rights, and in a fork server, there is no session to be opened.
 #![forbid(unsafe_code)]
 
 mod agent;

@@ -245,7 +245,7 @@ impl Caller {
             }
         } else if input.readable && !send_input(&mut self.channel, &self.local.input) {
             self.local.input = None;
-            let program = self.local.process.as_ref();
+            let program = self.local.process.as_mut();
             let program = program.filter(|_| self.local.back.is_some());
             if !program.is_some_and(Running::has_one_socket) {
                 self.end.input_ended();

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::journal::Journal;
 use crate::one_socket;
+use crate::pam_session::{Keeper, Streams};
 use crate::sink::Sink;
 
 /// A process and the means to learn of its end without asking again and again.
@@ -21,6 +22,8 @@ use crate::sink::Sink;
 pub struct Running {
     child: Child,
     pidfd: OwnedFd,
+    /// Where the process keeps a PAM session, in which another one is the program.
+    keeper: Option<Keeper>,
 }
 
 /// A program whose streams are in our hands.
@@ -50,7 +53,28 @@ impl Running {
         let child = command.spawn()?;
         one_socket::forget(child.id());
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        Ok(Self { child, pidfd })
+        Ok(Self {
+            child,
+            pidfd,
+            keeper: None,
+        })
+    }
+
+    /// Starts a command that keeps a PAM session around a program, whose streams these are.
+    pub(crate) fn start_in_session(command: &mut Command, streams: &Streams) -> io::Result<Self> {
+        let (line, theirs) = UnixStream::pair()?;
+        let keeper = Keeper::hand_over(line, streams)?;
+        // What it has to say goes where we say ours.
+        command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        let running = Self::start(command);
+        command.stdin(Stdio::null());
+        Ok(Self {
+            keeper: Some(keeper),
+            ..running?
+        })
     }
 
     /// The pipes to its input and from its output, where the command asked for pipes.
@@ -65,17 +89,22 @@ impl Running {
 
     /// The exit code, if the process has ended.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().ok().flatten().map(code)
+        self.child.try_wait().ok().flatten().map(exit_code)
     }
 
-    /// Whether the process goes on speaking on its input's socket after the end of its output: it has
+    /// Whether the program goes on speaking on its input's socket after the end of its output: it has
     /// said so, or has put that socket in the place of its output too. It has not been reaped then.
-    pub fn has_one_socket(&self) -> bool {
+    pub fn has_one_socket(&mut self) -> bool {
         one_socket::has_said(self.child.id()) || self.has_replaced_output()
     }
 
-    fn has_replaced_output(&self) -> bool {
-        let at = |number| fs::metadata(format!("/proc/{}/fd/{number}", self.child.id()));
+    fn has_replaced_output(&mut self) -> bool {
+        let program = match &mut self.keeper {
+            None => Some(self.child.id()),
+            Some(keeper) => keeper.service(),
+        };
+        let Some(program) = program else { return false };
+        let at = |number| fs::metadata(format!("/proc/{program}/fd/{number}"));
         match (at(0), at(1)) {
             (Ok(input), Ok(output)) => {
                 input.file_type().is_socket()
@@ -85,7 +114,8 @@ impl Running {
         }
     }
 
-    /// Kills the process and waits for its end.
+    /// Kills the process and waits for its end. A program in a PAM session, which is another process,
+    /// is left to itself.
     pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
@@ -94,11 +124,12 @@ impl Running {
 
     /// Waits until the process has ended.
     pub fn reap(&mut self) -> i32 {
-        self.child.wait().map_or(exit::PROBLEM, code)
+        self.child.wait().map_or(exit::PROBLEM, exit_code)
     }
 }
 
-fn code(status: ExitStatus) -> i32 {
+/// What a process says by ending.
+pub fn exit_code(status: ExitStatus) -> i32 {
     let by_signal = status.signal().map(exit::by_signal);
     status.code().or(by_signal).unwrap_or(exit::PROBLEM)
 }
@@ -126,6 +157,30 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        Self::joined(process, input, output, errors)
+    }
+
+    /// The same for a command that keeps a PAM session around the program.
+    pub(crate) fn start_in_session(command: &mut Command) -> io::Result<Self> {
+        let (input, their_input) = UnixStream::pair()?;
+        let (output, their_output) = UnixStream::pair()?;
+        let (errors, their_errors) = io::pipe()?;
+        let streams = Streams {
+            input: their_input.into(),
+            output: their_output.into(),
+            errors: their_errors.into(),
+        };
+        let process = Running::start_in_session(command, &streams)?;
+        drop(streams);
+        Self::joined(process, input, output, Some(errors))
+    }
+
+    fn joined(
+        process: Running,
+        input: UnixStream,
+        output: UnixStream,
+        errors: Option<PipeReader>,
+    ) -> io::Result<Self> {
         // Nothing is to be read from its output.
         output.shutdown(std::net::Shutdown::Write)?;
         let back = OwnedFd::from(input.try_clone()?);

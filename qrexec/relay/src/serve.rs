@@ -245,8 +245,8 @@ impl Service {
         channel.flush()
     }
 
-    fn speaks_on_input(&self) -> bool {
-        let process = self.process.as_ref().filter(|_| self.back.is_some());
+    fn speaks_on_input(&mut self) -> bool {
+        let process = self.process.as_mut().filter(|_| self.back.is_some());
         process.is_some_and(Running::has_one_socket)
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use qrexec_protocol::service_config::ServiceConfig;
 
 use crate::journal::Journal;
 use crate::lookup::{Found, SearchPath};
+use crate::pam_session::{self, Streams};
 use crate::process::{Program, Running};
 use crate::users::{LOGIN_SHELL, SWITCH_WORD};
 use crate::{environment, sink};
@@ -32,8 +33,13 @@ use crate::{environment, sink};
 #[derive(Clone, Debug)]
 pub enum Identity {
     /// An agent with root's rights starts services as the user that was asked for, through this
-    /// program (itself).
-    Root(PathBuf),
+    /// program (itself), or in a PAM session, through the other one.
+    Root {
+        /// This program.
+        own: PathBuf,
+        /// The one that keeps a PAM session, where the guest wants that.
+        session: Option<PathBuf>,
+    },
     /// An agent without them starts services for its own user only.
     User(String),
     /// The fork server of a user's session: the agent has chosen it by its user, and has looked at
@@ -138,7 +144,9 @@ impl Host {
     pub fn guest() -> io::Result<Self> {
         let uid = Uid::effective();
         let identity = if uid.is_root() {
-            Identity::Root(std::env::current_exe()?)
+            let own = std::env::current_exe()?;
+            let session = pam_session::program(&own);
+            Identity::Root { own, session }
         } else {
             let user = User::from_uid(uid)?;
             Identity::User(user.map_or_else(|| uid.to_string(), |user| user.name))
@@ -273,7 +281,7 @@ impl Host {
     fn shell(&self, user: &str, text: &[u8], mode: Mode) -> io::Result<Started> {
         let text = OsStr::from_bytes(text);
         let mut command = match &self.identity {
-            Identity::Root(_) => self.as_user(user, Path::new(LOGIN_SHELL))?,
+            Identity::Root { .. } => self.as_user(user, Path::new(LOGIN_SHELL))?,
             Identity::Session => {
                 let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
                 let mut command = Command::new(shell.unwrap_or_else(|| "/bin/sh".into()));
@@ -348,30 +356,70 @@ impl Host {
         let guest = !matches!(self.identity, Identity::Dom0);
         let journal = call.filter(|_| guest).map(Journal::new);
         if mode == Mode::Attached {
-            let mut program = Program::start(command, guest)?;
+            let mut program = if self.opens_sessions() {
+                Program::start_in_session(command)?
+            } else {
+                Program::start(command, guest)?
+            };
             program.journal = journal;
             return Ok(Started::Program(program));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some(journal) = journal {
-            let (errors, theirs) = io::pipe()?;
-            command.stderr(theirs);
-            journal.follow(errors)?;
-        } else {
-            command.stderr(Stdio::null());
+        let errors = match journal {
+            Some(journal) => {
+                let (errors, theirs) = io::pipe()?;
+                journal.follow(errors)?;
+                theirs.into()
+            }
+            None => null()?,
+        };
+        let (input, output) = (null()?, null()?);
+        self.run_with(
+            command,
+            Streams {
+                input,
+                output,
+                errors,
+            },
+        )
+        .map(Started::Detached)
+    }
+
+    /// Starts a command with these streams.
+    fn run_with(&self, command: &mut Command, streams: Streams) -> io::Result<Running> {
+        if self.opens_sessions() {
+            return Running::start_in_session(command, &streams);
         }
-        let running = Running::start(command);
-        // The command still holds the pipe's other end.
-        command.stderr(Stdio::null());
-        running.map(Started::Detached)
+        let Streams {
+            input,
+            output,
+            errors,
+        } = streams;
+        let running = Running::start(command.stdin(input).stdout(output).stderr(errors));
+        // The command still holds the streams' other ends.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        running
+    }
+
+    /// Whether a command that runs as a user keeps a PAM session around it.
+    fn opens_sessions(&self) -> bool {
+        let Identity::Root { session, .. } = &self.identity else {
+            return false;
+        };
+        session.is_some()
     }
 
     /// A command that runs `program` as `user`.
     fn as_user(&self, user: &str, program: &Path) -> io::Result<Command> {
         match &self.identity {
-            Identity::Root(own) => {
-                let mut command = Command::new(own);
-                command.arg(SWITCH_WORD).arg(user).arg(program);
+            Identity::Root { own, session } => {
+                let mut command = Command::new(session.as_ref().unwrap_or(own));
+                if session.is_none() {
+                    command.arg(SWITCH_WORD);
+                }
+                command.arg(user).arg(program);
                 Ok(command)
             }
             Identity::User(own) if own == user => Ok(Command::new(program)),
@@ -411,15 +459,18 @@ impl Host {
             let mut command = self.as_user(user, &path)?;
             self.environment(&mut command, None);
             command.env("QREXEC_REMOTE_DOMAIN", source);
-            let mut child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .spawn()?;
-            if let Some(mut input) = child.stdin.take() {
-                // It may end without having read its input.
-                let _ = writeln!(input, "{user}");
-            }
-            child.wait().map(drop)
+            let (input, mut ours) = io::pipe()?;
+            let streams = Streams {
+                input: input.into(),
+                output: null()?,
+                errors: io::stderr().as_fd().try_clone_to_owned()?,
+            };
+            let mut running = self.run_with(&mut command, streams)?;
+            // It may end without having read its input.
+            let _ = writeln!(ours, "{user}");
+            drop(ours);
+            running.reap();
+            Ok(())
         };
         let result = waited();
         self.sessions_seen.fetch_add(1, Ordering::Release);
@@ -430,6 +481,11 @@ impl Host {
             );
         }
     }
+}
+
+fn null() -> io::Result<OwnedFd> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    Ok(null.into())
 }
 
 fn add_argument(command: &mut Command, call: &ServiceCall) {

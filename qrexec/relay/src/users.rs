@@ -8,12 +8,8 @@
 //! Linked with musl, which starts in a quarter of the time, this knows the users of `/etc/passwd` and those
 //! that a daemon for nscd's socket tells of, and no other modules of glibc's name service switch.
 //!
-//! There is no PAM session. It takes a process that opens the session as root and closes it after the
-//! service, and a safe way to call libpam from it. Of the crates with a licence that we take, `nonstick`
-//! (0.1.2) has neither sessions nor credentials, and `pam` (0.8) needs libclang to be built and a crate
-//! for users that nobody keeps. `runuser` as that process keeps the service's streams open until
-//! its end, so that a service that closes its output early is not noticed; and it asks the PAM service
-//! `runuser`, not `qrexec`.
+//! Where the guest has a PAM configuration for qrexec, the program `qrexec-pam-session` does this instead
+//! ([`crate::pam_session`]).
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
@@ -48,9 +44,18 @@ fn switch(name: &str, words: &[OsString]) -> io::Result<Infallible> {
     if !home_there {
         chdir("/")?;
     }
-    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    Err(service_command(&user, words).exec())
+}
+
+/// The command that `words` say, a program and its arguments, with the environment of `user`.
+pub fn service_command(user: &User, words: &[OsString]) -> Command {
+    let (program, arguments) = words
+        .split_first()
+        .map_or(("".as_ref(), words), |(program, rest)| {
+            (program.as_os_str(), rest)
+        });
     let mut command = if program == LOGIN_SHELL {
-        login_shell(&user)
+        login_shell(user)
     } else {
         Command::new(program)
     };
@@ -65,7 +70,7 @@ fn switch(name: &str, words: &[OsString]) -> io::Result<Infallible> {
         .env("USER", &user.name)
         .env("LOGNAME", &user.name);
     command.env("SHELL", &user.shell).env("PATH", path);
-    Err(command.exec())
+    command
 }
 
 fn login_shell(user: &User) -> Command {

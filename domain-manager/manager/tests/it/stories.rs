@@ -86,6 +86,27 @@ fn a_domain_of_another_machine_is_kept_for_policy_and_never_started() {
 }
 
 #[test]
+fn the_tag_of_a_relay_follows_a_change_of_relay_while_both_run() {
+    let fixture = Fixture::with_domains();
+    fixture.ok("admin.vm.Create.RemoteVM", "dom0", "name=far label=gray");
+    for relay in ["work", "base"] {
+        fixture.ok("admin.vm.Start", relay, "");
+    }
+    let tags_after = |relay: &str| {
+        fixture.ok("admin.vm.property.Set+relayvm", "far", relay);
+        let mut info = String::new();
+        fixture.watch().read_line(&mut info).unwrap();
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        info["domains"]["far"]["tags"].to_string()
+    };
+    assert_eq!(tags_after("work"), r#"["created-by-dom0","relayvm-work"]"#);
+    assert_eq!(tags_after("base"), r#"["created-by-dom0","relayvm-base"]"#);
+    assert_eq!(tags_after(""), r#"["created-by-dom0"]"#);
+    fixture.ok("admin.vm.Remove", "far", "");
+    fixture.verify_invariants();
+}
+
+#[test]
 fn a_disposable_belongs_to_its_caller_and_is_gone_when_it_is_killed() {
     let fixture = Fixture::with_domains();
     let name = fixture

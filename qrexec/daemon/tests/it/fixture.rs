@@ -146,7 +146,11 @@ impl Fixture {
     }
 
     fn command(&self, name: &str, id: u32) -> Command {
-        let mut command = Command::new(program(name));
+        self.placed(Command::new(program(name)), id)
+    }
+
+    /// A command that finds this machine and is in this domain.
+    fn placed(&self, mut command: Command, id: u32) -> Command {
         let channels = self.layout().local_vchan_dir();
         match (self.transport)(channels.clone()) {
             Transport::Socket(folder) => command
@@ -180,7 +184,17 @@ impl Fixture {
 
     /// Starts an agent with more words on its command line.
     pub fn start_agent_with(&self, id: u32, words: &[&str]) {
-        let mut command = self.command("qrexec-agent", id);
+        self.start_agent_by(Command::new(program("qrexec-agent")), id, words);
+    }
+
+    /// Starts an agent by a command that puts it into a place first and gets the agent's words as its last.
+    pub fn start_agent_inside(&self, id: u32, mut place: Command) {
+        place.arg(program("qrexec-agent"));
+        self.start_agent_by(place, id, &[]);
+    }
+
+    fn start_agent_by(&self, command: Command, id: u32, words: &[&str]) {
+        let mut command = self.placed(command, id);
         let sessions = format!("--fork-server-socket={}", self.session(id, "%s").display());
         command.arg("-a").arg(self.agent_socket(id)).arg(sessions);
         self.keep(format!("agent {id}"), command.args(words));
@@ -311,8 +325,13 @@ impl Fixture {
 
     /// A call from dom0: `command` is USER:COMMAND without the user.
     pub fn dom0_calls(&self, domain: &str, command: &str) -> Command {
+        self.dom0_calls_as(&user(), domain, command)
+    }
+
+    /// The same for another user of the domain.
+    pub fn dom0_calls_as(&self, user: &str, domain: &str, command: &str) -> Command {
         let mut client = self.command("qrexec-client", 0);
-        client.args(["-d", domain, &format!("{}:{command}", user())]);
+        client.args(["-d", domain, &format!("{user}:{command}")]);
         client
     }
 

@@ -15,6 +15,7 @@ mod faults;
 mod fixture;
 mod kills;
 mod one_socket;
+mod pam;
 mod refusals;
 mod remote;
 mod reports;
