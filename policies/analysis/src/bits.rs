@@ -64,7 +64,7 @@ impl Bits {
     }
 
     /// The numbers, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         self.0.iter().enumerate().flat_map(|(n, word)| {
             let mut word = *word;
             std::iter::from_fn(move || {

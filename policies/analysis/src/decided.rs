@@ -59,11 +59,10 @@ impl Decided {
             },
             Outcome::Ask { question, terms } => {
                 let question = values.questions.get(question);
-                let choices = question.choices.iter().map(|at| plane.shared_text(at));
-                let mut targets: Vec<_> = choices.collect();
-                targets.sort_unstable();
+                let choices = plane.by_text.iter();
+                let choices = choices.filter(|at| question.choices.has(**at));
                 Self {
-                    targets,
+                    targets: choices.map(|at| plane.shared_text(*at)).collect(),
                     default_target: question.default.map(|at| plane.text(at)),
                     ..with_terms("ask", terms)
                 }
@@ -106,10 +105,15 @@ impl fmt::Display for Decided {
 }
 
 /// Names in a sentence; of many the first, and how many more.
-pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let shown: Vec<&str> = names.iter().map(AsRef::as_ref).take(TOLD_MAX).collect();
-    match names.len() {
-        0..=TOLD_MAX => shown.join(", "),
-        many => format!("{} and {} more", shown.join(", "), many - TOLD_MAX),
+pub fn listed<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    let mut names = names.into_iter();
+    let mut told = String::new();
+    for (n, name) in names.by_ref().take(TOLD_MAX).enumerate() {
+        told.push_str(if n == 0 { "" } else { ", " });
+        told.push_str(name.as_ref());
+    }
+    match names.count() {
+        0 => told,
+        more => told + &format!(" and {more} more"),
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Plane<'a> {
     pub rows: Vec<Row>,
     columns: Vec<Target>,
     texts: Vec<Arc<str>>,
+    /// All columns, sorted by their texts.
+    pub by_text: Vec<usize>,
     domain_columns: HashMap<DomainName, usize>,
     disposable_columns: HashMap<DomainName, usize>,
     /// The targets that a call may name.
@@ -81,8 +83,12 @@ impl<'a> Plane<'a> {
             by_uuid: false,
         }));
         let texts = columns.iter().map(|column| text_of(column).into());
+        let texts: Vec<Arc<str>> = texts.collect();
+        let mut by_text: Vec<usize> = (0..texts.len()).collect();
+        by_text.sort_unstable_by_key(|at| &texts[*at]);
         let mut plane = Self {
-            texts: texts.collect(),
+            texts,
+            by_text,
             system,
             rows: Vec::new(),
             domain_columns: HashMap::from([(DomainName::dom0(), DOM0)]),
@@ -165,6 +171,11 @@ impl<'a> Plane<'a> {
     /// The same text, of which there is one for all.
     pub fn shared_text(&self, at: usize) -> Arc<str> {
         self.texts[at].clone()
+    }
+
+    /// The texts of all columns.
+    pub fn shared_texts(&self) -> &[Arc<str>] {
+        &self.texts
     }
 
     /// The callers that a source field means.

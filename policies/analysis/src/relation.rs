@@ -97,6 +97,44 @@ impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
     pub fn get(&self, number: u32) -> &T {
         &self.values[number as usize]
     }
+
+    /// Takes other values as well; returns the number of each by the one it had.
+    fn add(&mut self, other: Self) -> Vec<u32> {
+        other
+            .values
+            .into_iter()
+            .map(|value| self.of(value))
+            .collect()
+    }
+}
+
+impl Values {
+    /// Takes other values as well.
+    pub fn add(&mut self, other: Self) -> Renumbered {
+        Renumbered {
+            terms: self.terms.add(other.terms),
+            questions: self.questions.add(other.questions),
+        }
+    }
+}
+
+/// The numbers of values that were added to others, by those they had before.
+pub(crate) struct Renumbered {
+    terms: Vec<u32>,
+    questions: Vec<u32>,
+}
+
+impl Renumbered {
+    pub fn apply(&self, outcome: &mut Outcome) {
+        match outcome {
+            Outcome::Deny { .. } => {}
+            Outcome::Allow { terms, .. } => *terms = self.terms[*terms as usize],
+            Outcome::Ask { question, terms } => {
+                *question = self.questions[*question as usize];
+                *terms = self.terms[*terms as usize];
+            }
+        }
+    }
 }
 
 /// A part of a row: the columns, what becomes of calls to them, and the rule that decides.

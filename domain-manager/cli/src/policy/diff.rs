@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy diff`.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
 
 use bulkhead_policy::{Policy, Rule};
 use policy_analysis::{Change, Decided, Difference, Kind, by_rules, listed};
@@ -13,7 +14,6 @@ use super::arguments::{Diff, Format};
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::list::print;
 
 /// So many groups of calls are told to people for one pair of rules.
 const GROUPS_MAX: usize = 8;
@@ -70,21 +70,28 @@ pub fn diff(client: &Client, asked: &Diff, json: bool) -> Result<u8, Failure> {
     };
     let system = source::system(client, &asked.system)?;
     let difference = Difference::between(&old, &new, &system);
-    match json || asked.format == Format::Json {
-        true => match write_json(&difference, &old, &new) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                return Err(Failure::new("cannot write the answer").because(&error));
-            }
-            _ => {}
-        },
-        false => print(&told(&difference, &old, &new))?,
+    // There can be very many changes.
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let written = match json || asked.format == Format::Json {
+        true => write_json(&mut out, &difference, &old, &new),
+        false => tell(&mut out, &difference, &old, &new),
+    };
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            return Err(Failure::new("cannot write the answer").because(&error));
+        }
+        _ => {}
     }
     Ok(u8::from(asked.exit_code && !difference.changes.is_empty()))
 }
 
-/// Writes one object, with a line for each change: there can be very many.
-fn write_json(difference: &Difference<'_>, old: &Policy, new: &Policy) -> std::io::Result<()> {
-    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+/// Writes one object, with a line for each change.
+fn write_json(
+    out: &mut impl Write,
+    difference: &Difference<'_>,
+    old: &Policy,
+    new: &Policy,
+) -> std::io::Result<()> {
     let (compared, changed) = (difference.compared, difference.changed());
     write!(
         out,
@@ -92,10 +99,9 @@ fn write_json(difference: &Difference<'_>, old: &Policy, new: &Policy) -> std::i
     )?;
     for (n, change) in difference.changes.iter().enumerate() {
         out.write_all(if n == 0 { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut out, &in_json(change, old, new))?;
+        serde_json::to_writer(&mut *out, &in_json(change, old, new))?;
     }
-    out.write_all(b"\n]}\n")?;
-    out.flush()
+    out.write_all(b"\n]}\n")
 }
 
 fn in_json<'d>(change: &'d Change<'_>, old: &Policy, new: &Policy) -> ChangeText<'d> {
@@ -105,55 +111,82 @@ fn in_json<'d>(change: &'d Change<'_>, old: &Policy, new: &Policy) -> ChangeText
     };
     ChangeText {
         calls: change.calls(),
-        services: change
-            .kinds
-            .iter()
-            .map(|kind| KindText::new(kind))
-            .collect(),
-        sources: change.sources.iter().map(AsRef::as_ref).collect(),
-        targets: change.targets.iter().map(AsRef::as_ref).collect(),
+        services: change.kinds().map(KindText::new).collect(),
+        sources: change.sources().collect(),
+        targets: change.targets().collect(),
         before: side(&change.before, old, change.old_rule),
         after: side(&change.after, new, change.new_rule),
     }
 }
 
+/// The difference as text.
 pub fn told(difference: &Difference<'_>, old: &Policy, new: &Policy) -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = tell(&mut text, difference, old, new);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes the difference for people.
+fn tell(
+    out: &mut impl Write,
+    difference: &Difference<'_>,
+    old: &Policy,
+    new: &Policy,
+) -> std::io::Result<()> {
     let compared = difference.compared;
     if difference.changes.is_empty() {
-        return format!("No decision changes, of {compared}.\n");
+        return writeln!(out, "No decision changes, of {compared}.");
     }
-    let mut text = String::new();
-    let rule = |when: &str, policy: &Policy, rule: Option<&Rule>| {
-        let told = match rule.map(|rule| rule_text(policy, rule)) {
-            Some(rule) => format!("{}   {}:{}", rule.text, rule.file, rule.line),
-            None => "no rule".to_owned(),
-        };
-        format!("  {when} {told}\n")
-    };
+    // Many changes begin or end in the same.
+    let mut sides = HashMap::new();
     for group in by_rules(difference) {
         let Some(first) = group.first() else {
             continue;
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}  ⇒  {}", first.before, first.after);
-        text.push_str(&rule("was", old, first.old_rule));
-        text.push_str(&rule("now", new, first.new_rule));
+        for (side, end) in [(&first.before, "  ⇒  "), (&first.after, "\n")] {
+            let text = sides.entry(Arc::as_ptr(side));
+            let text = text.or_insert_with(|| side.to_string());
+            out.write_all(text.as_bytes())?;
+            out.write_all(end.as_bytes())?;
+        }
+        tell_rule(out, "was", old, first.old_rule)?;
+        tell_rule(out, "now", new, first.new_rule)?;
         for change in group.iter().take(GROUPS_MAX) {
-            let kinds: Vec<_> = change
-                .kinds
-                .iter()
-                .map(|k| KindText::new(k).told())
-                .collect();
-            let (sources, targets) = (listed(&change.sources), listed(&change.targets));
-            let _ = writeln!(text, "    {}: {sources} → {targets}", listed(&kinds));
+            let kinds = change.kinds().map(|kind| KindText::new(kind).told());
+            let (sources, targets) = (listed(change.sources()), listed(change.targets()));
+            for part in [
+                "    ",
+                &listed(kinds),
+                ": ",
+                &sources,
+                " → ",
+                &targets,
+                "\n",
+            ] {
+                out.write_all(part.as_bytes())?;
+            }
         }
         if let Some(rest) = group.get(GROUPS_MAX..).filter(|rest| !rest.is_empty()) {
             let calls: usize = rest.iter().map(|change| change.calls()).sum();
-            let _ = writeln!(text, "    and {calls} further calls");
+            writeln!(out, "    and {calls} further calls")?;
         }
-        text.push('\n');
+        out.write_all(b"\n")?;
     }
     let changed = difference.changed();
-    let _ = writeln!(text, "Decisions that change: {changed}, of {compared}.");
-    text
+    writeln!(out, "Decisions that change: {changed}, of {compared}.")
+}
+
+fn tell_rule(
+    out: &mut impl Write,
+    when: &str,
+    policy: &Policy,
+    rule: Option<&Rule>,
+) -> std::io::Result<()> {
+    match rule.map(|rule| rule_text(policy, rule)) {
+        Some(RuleText { text, file, line }) => {
+            writeln!(out, "  {when} {text}   {file}:{line}")
+        }
+        None => writeln!(out, "  {when} no rule"),
+    }
 }

@@ -15,12 +15,12 @@ fn differ(old: &str, new: &str) -> String {
     let difference = Difference::between(&old, &new, &system);
     let mut text = String::new();
     for change in &difference.changes {
-        let kinds: Vec<_> = change.kinds.iter().map(|k| kind_text(k)).collect();
+        let kinds: Vec<_> = change.kinds().map(kind_text).collect();
         text.push_str(&format!(
             "{}: {} -> {}: {} => {}\n",
             kinds.join(" "),
-            policy_analysis::listed(&change.sources),
-            policy_analysis::listed(&change.targets),
+            policy_analysis::listed(change.sources()),
+            policy_analysis::listed(change.targets()),
             change.before,
             change.after
         ));
@@ -225,9 +225,9 @@ proptest! {
         let named = kinds(&[&old, &new]);
         let mut found = Changes::new();
         for change in &difference.changes {
-            for service in change.kinds.iter().flat_map(|kind| services(kind, &named)) {
-                for source in &change.sources {
-                    for target in &change.targets {
+            for service in change.kinds().flat_map(|kind| services(kind, &named)) {
+                for source in change.sources() {
+                    for target in change.targets() {
                         let key = (source.to_string(), target.to_string(), service.to_owned());
                         let told = |decided| told(decided, &system, source, target);
                         let twice = found.insert(key, (told(&change.before), told(&change.after)));
