@@ -39,8 +39,19 @@ fn serve() -> anyhow::Result<()> {
     let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_start(step_back)
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(policyd::run(Layout::below(root)))?;
     Ok(())
+}
+
+/// So much nicer are the threads beside the one that answers.
+const NICER: i32 = 5;
+
+/// The threads that read policies and free old ones have time; the one that answers has none, and
+/// on a machine with few processors they would share one with it.
+fn step_back() {
+    // Of the calling thread alone. A thread that may not be nicer does its work all the same.
+    let _ = rustix::process::nice(NICER);
 }

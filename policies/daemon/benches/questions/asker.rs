@@ -36,6 +36,7 @@ pub fn ask(socket: &Path, question: &[u8]) -> String {
 pub struct Times {
     pub p50: Duration,
     pub p99: Duration,
+    pub p999: Duration,
     pub longest: Duration,
 }
 
@@ -59,6 +60,7 @@ impl Times {
         Self {
             p50: times[count / 2],
             p99: times[count * 99 / 100],
+            p999: times[count * 999 / 1000],
             longest: times[count - 1],
         }
     }
@@ -67,7 +69,8 @@ impl Times {
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        let [p50, p99, longest] = [self.p50, self.p99, self.longest].map(micros);
-        write!(f, "{p50:11.1} {p99:9.1} {longest:11.1}")
+        let times = [self.p50, self.p99, self.p999, self.longest];
+        let [p50, p99, p999, longest] = times.map(micros);
+        write!(f, "{p50:11.1} {p99:9.1} {p999:9.1} {longest:11.1}")
     }
 }

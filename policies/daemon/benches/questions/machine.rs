@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A `policyd` below a root of its own, with a domain manager played by the bench.
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +72,14 @@ impl Machine {
             .env("NOTIFY_SOCKET", root.join("notify"))
             .stderr(File::create(root.join("log")).unwrap())
             .spawn();
-        self.child = Some(daemon.unwrap());
+        let daemon = daemon.unwrap();
+        if let Ok(priority) = env::var("ANSWERER_PRIORITY") {
+            let mut change = Command::new("chrt");
+            change.args(["--reset-on-fork", "--fifo", "--pid", &priority]);
+            let changed = change.arg(daemon.id().to_string()).status().unwrap();
+            assert!(changed.success(), "cannot set the daemon's priority");
+        }
+        self.child = Some(daemon);
         let (mut watch, _) = self.manager.accept().unwrap();
         let mut request = Vec::new();
         BufReader::new(&watch).read_until(0, &mut request).unwrap();

@@ -2,6 +2,11 @@
 //! Prints how long a question takes, from connecting to the end of the answer: at rest, while the
 //! policy is read again and again, beside a domain that asks as fast as it can, and after a kill;
 //! and what the ledger takes of it. `cargo bench -p policyd`.
+//!
+//! On a busy machine `chrt --reset-on-fork --fifo 20`, as cargo's runner, keeps other programs away
+//! from the one who asks, and leaves the daemon as it is. With `ANSWERER_PRIORITY=20` the thread
+//! that answers gets real-time priority as well, the daemon's others do not: what is then left are
+//! the daemon's own pauses.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
@@ -23,7 +28,7 @@ const FEW_DOMAINS: usize = ASKERS + 1;
 const ROUNDS: usize = 5;
 
 fn main() {
-    println!("a question over the socket     rules      p50 µs    p99 µs  longest µs");
+    println!("a question over the socket     rules      p50 µs    p99 µs  p99.9 µs  longest µs");
     for count in [10, 5_000, 50_000] {
         let machine = Machine::start(&rules(count), FEW_DOMAINS);
         let times = best((0..ROUNDS).map(|_| Times::of(&machine, QUESTIONS, Duration::ZERO)));
@@ -52,20 +57,20 @@ fn while_reading() {
             let over = AtomicBool::new(false);
             let questions = machine.questions();
             let (round, rounds) = thread::scope(|scope| {
-                let asking = scope.spawn(|| {
-                    let times = Times::at(&questions, QUESTIONS, pace);
-                    over.store(true, Ordering::Relaxed);
-                    times
-                });
-                let mut rounds = 0;
-                while !over.load(Ordering::Relaxed) {
-                    match what {
-                        "reading the policy" => machine.install(&texts[rounds % 2]),
-                        _ => machine.tell_domains(499 + rounds % 2),
+                let taking = scope.spawn(|| {
+                    let mut rounds = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        match what {
+                            "reading the policy" => machine.install(&texts[rounds % 2]),
+                            _ => machine.tell_domains(499 + rounds % 2),
+                        }
+                        rounds += 1;
                     }
-                    rounds += 1;
-                }
-                (asking.join().unwrap(), rounds)
+                    rounds
+                });
+                let times = Times::at(&questions, QUESTIONS, pace);
+                over.store(true, Ordering::Relaxed);
+                (times, taking.join().unwrap())
             });
             times.push(round);
             taken += rounds;
