@@ -33,6 +33,11 @@ impl Target {
         Self("@default".into())
     }
 
+    /// Whether the call makes a new disposable.
+    pub fn is_disposable(&self) -> bool {
+        self.0 == "@dispvm" || self.0.starts_with("@dispvm:")
+    }
+
     /// The target as `qrexec-client-vm` takes it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -11,9 +11,11 @@ use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
 use crate::report::{FAILED, NO_SERVICE, REFUSED, complain, failure};
-use crate::send::{Links, SendError, Sent, as_asked, remove, send_with};
+use crate::send::{Links, SendError, Sent, Survey, as_asked, remove, send_with};
 
 const SERVICE: &str = "qubes.Filecopy";
+/// The same for names with any characters.
+const ALL_NAMES: &str = "qubes.Filecopy+allow-all-names";
 
 /// How the files are sent. Of two words that contradict each other the later one counts.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -92,16 +94,16 @@ pub enum Mode {
 
 /// Runs one of the two commands.
 pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
-    // Known before anybody is asked, so that a spelling mistake needs no permission.
-    for file in &arguments.files {
-        if let Err(source) = file.symlink_metadata() {
-            return failure(&SendError::Read {
-                path: file.clone(),
-                source,
-            });
-        }
+    // Known before anybody is asked, so that what cannot work needs no permission.
+    let survey = match Survey::of(&arguments.files, arguments.choices.links()) {
+        Ok(survey) => survey,
+        Err(error) => return failure(&error),
+    };
+    for path in &survey.left_out {
+        let path = path.display();
+        eprintln!("note: {path} is neither a file nor a folder nor a link, and stays here");
     }
-    let (sent, code) = match exchange(arguments) {
+    let (sent, code) = match exchange(arguments, &survey) {
         Ok(both) => both,
         Err(error) => return failure(&error),
     };
@@ -134,15 +136,27 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             );
             ExitCode::from(code.max(FAILED))
         }
-        (Err(error), _) => failure(&error),
+        // Receivers end with the number of the error.
+        (Err(error), code) => {
+            complain(&error, None);
+            ExitCode::from(code.max(FAILED))
+        }
     }
 }
 
-fn exchange(arguments: &Arguments) -> Result<(Result<Sent, SendError>, u8), CannotCall> {
-    let (input, output, ending) = Call::begin(&arguments.target, SERVICE)?.split();
+fn exchange(
+    arguments: &Arguments,
+    survey: &Survey,
+) -> Result<(Result<Sent, SendError>, u8), CannotCall> {
+    let service = if survey.needs_all_names {
+        ALL_NAMES
+    } else {
+        SERVICE
+    };
+    let (input, output, ending) = Call::begin(&arguments.target, service)?.split();
     let choices = arguments.choices;
     let kind = choices.without_progress.then_some("none");
-    let progress = as_asked(&arguments.files, kind, None);
+    let progress = as_asked(|| survey.bytes, kind, None);
     let target = arguments.target.to_string();
     let files = &arguments.files;
     let sent = send_with(files, choices.links(), &target, input, output, progress);

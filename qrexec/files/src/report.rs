@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub const REFUSED: u8 = 126;
 /// Allowed, but there is no such service, as qrexec's clients report it.
 pub const NO_SERVICE: u8 = 127;
+/// The command line asks for something that cannot be.
+pub const USAGE: u8 = 2;
 /// A failure before any service answered.
 pub const FAILED: u8 = 1;
 

@@ -9,13 +9,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bulkhead_files::call::Target;
-use bulkhead_files::open::{Address, open_address_elsewhere, open_elsewhere};
+use bulkhead_files::open::{
+    Address, confirm, has_to_be_confirmed, open_address_elsewhere, open_elsewhere,
+};
 use bulkhead_files::report::failure;
 use clap::Parser;
 
 /// Open a file or a page of the web in another domain and wait until its viewer is closed
 ///
-/// A file that was changed there replaces the one here. The exit code is the viewer's.
+/// A file that was changed there replaces the one here. The exit code is the viewer's, and 0 after a change.
 #[derive(Parser)]
 #[command(group(clap::ArgGroup::new("where").args(["disposable", "domain"])))]
 struct Command {
@@ -79,6 +81,12 @@ fn main() -> ExitCode {
 }
 
 fn open(what: &Path, target: &Target, view_only: bool) -> ExitCode {
+    let service = std::env::var("QREXEC_SERVICE_FULL_NAME").ok();
+    if has_to_be_confirmed(target, service.as_deref())
+        && let Err(error) = confirm()
+    {
+        return failure(&error);
+    }
     let Some(text) = what.to_str().filter(|text| Address::looks_like(text)) else {
         return open_elsewhere(what, target, view_only);
     };

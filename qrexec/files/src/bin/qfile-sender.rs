@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bulkhead_files::report::failure;
-use bulkhead_files::send::{Links, as_asked, send_with};
+use bulkhead_files::send::{Links, as_asked, contents, send_with};
 
 fn main() -> ExitCode {
     let (links, paths) = arguments(env::args_os().skip(1));
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let [kind, saved_output] =
         ["PROGRESS_TYPE", "SAVED_FD_1"].map(|name| env::var(name).unwrap_or_default());
     let said = |text| Some(text).filter(|text: &&str| !text.is_empty());
-    let progress = as_asked(&paths, said(&kind), said(&saved_output));
+    let progress = as_asked(|| contents(&paths), said(&kind), said(&saved_output));
     let input = io::stdin().lock();
     match send_with(&paths, links, "the other domain", output, input, progress) {
         Ok(_) => ExitCode::SUCCESS,

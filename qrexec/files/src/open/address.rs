@@ -39,9 +39,13 @@ pub enum BadAddress {
 }
 
 impl Address {
-    /// Whether a text is meant as an address and not as the name of a file.
+    /// Whether a text is meant as an address, be it a good one, and not as the name of a file.
     pub fn looks_like(text: &str) -> bool {
-        SCHEMES.iter().any(|scheme| has_prefix(text, scheme))
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.as_bytes());
+        let sign = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'+';
+        scheme.is_some_and(|scheme| {
+            scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().all(sign)
+        })
     }
 
     /// Checks an address.
@@ -157,6 +161,16 @@ mod tests {
             ("http://ä", BadAddress::Character),
         ] {
             assert_eq!(Address::parse(bad), Err(why), "{bad}");
+        }
+        for (text, meant) in [
+            ("file:///etc/passwd", true),
+            ("git+ssh://a", true),
+            ("://a", false),
+            ("1st://a", false),
+            ("folder/http://a", false),
+            ("a:b", false),
+        ] {
+            assert_eq!(Address::looks_like(text), meant, "{text}");
         }
         let long = format!("http://{}", "a".repeat(ADDRESS_MAX));
         assert_eq!(Address::parse(&long), Err(BadAddress::TooLong));

@@ -7,12 +7,14 @@
 //! caller takes the changed file only when the call ended well.
 
 mod address;
+mod another;
 mod display;
 mod elsewhere;
 mod name_field;
 mod viewer;
 
 pub use address::{ADDRESS_MAX, Address, BadAddress, open_address_elsewhere};
+pub use another::{NotAnother, confirm, has_to_be_confirmed};
 pub use display::{DisplayError, wait_for_display};
 pub use elsewhere::open_elsewhere;
 pub use name_field::{BadField, FIELD_LENGTH, Request};

@@ -11,7 +11,7 @@ const VIEW_ONLY: &[u8] = b"view-only-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     name: String,
-    /// Whether changes are thrown away.
+    /// Whether the caller throws changes away.
     pub view_only: bool,
 }
 
@@ -44,6 +44,14 @@ impl Request {
         } else {
             Err(BadField::TooLong)
         }
+    }
+
+    /// The same for a name of any length. Of one that does not fit, the end is kept, for the sake of what tells
+    /// its kind.
+    pub fn of_file(name: &[u8], view_only: bool) -> Result<Self, BadField> {
+        let prefix = if view_only { VIEW_ONLY.len() } else { 0 };
+        let room = FIELD_LENGTH - 1 - prefix;
+        Self::new(&name[name.len().saturating_sub(room)..], view_only)
     }
 
     /// The name, holding letters, digits and `. _ + @ -` only.
@@ -111,6 +119,19 @@ mod tests {
         assert_eq!(decode(&[b'a'; FIELD_LENGTH]), Err(BadField::TooLong));
         assert_eq!(decode(b"a b\n$(id).pdf").unwrap().name(), "a_b___id_.pdf");
         assert_eq!(Request::new(&[b'a'; 246], true), Err(BadField::TooLong));
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_keeps_its_ending() {
+        let long = [vec![b'a'; 300], b".pdf".to_vec()].concat();
+        for (view_only, length) in [(false, 255), (true, 245)] {
+            let request = Request::of_file(&long, view_only).unwrap();
+            assert_eq!(request.name().len(), length);
+            assert!(request.name().ends_with("a.pdf"));
+            assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
+        assert_eq!(Request::of_file(b"a.pdf", true).unwrap().name(), "a.pdf");
+        assert_eq!(Request::of_file(b"..", true), Err(BadField::NotAName));
     }
 
     proptest! {

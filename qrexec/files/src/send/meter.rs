@@ -58,7 +58,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// What all of `paths` hold. What cannot be looked at counts nothing; sending it will tell why.
-fn contents(paths: &[PathBuf]) -> u64 {
+pub fn contents(paths: &[PathBuf]) -> u64 {
     paths.iter().map(|path| content(path)).sum()
 }
 
@@ -73,11 +73,12 @@ fn content(path: &Path) -> u64 {
     held.map(|entry| content(&entry.path())).sum()
 }
 
-/// Shows how far the copy of `paths` is as whoever started this program has asked for in `PROGRESS_TYPE`:
+/// Shows how far a copy is as whoever started this program has asked for in `PROGRESS_TYPE`:
 /// `none` says nothing, `gui` writes the number of bytes on a line of its own to the descriptor `SAVED_FD_1`,
-/// anything else is [`on_terminal`]. To be called in the same way.
+/// anything else says it on a terminal, in relation to the number of bytes that `all` gives. To be called with
+/// each piece, and with `None` at the end.
 pub fn as_asked(
-    paths: &[PathBuf],
+    all: impl FnOnce() -> u64,
     kind: Option<&str>,
     saved_output: Option<&str>,
 ) -> Box<dyn FnMut(Option<u64>)> {
@@ -92,7 +93,10 @@ pub fn as_asked(
                 Err(_) => Box::new(|_| {}),
             }
         }
-        _ => Box::new(on_terminal(paths)),
+        _ => {
+            let terminal = io::stderr().is_terminal();
+            Box::new(shown(terminal.then(|| Meter::new(all(), Instant::now()))))
+        }
     }
 }
 
@@ -110,11 +114,8 @@ fn in_numbers(mut output: impl io::Write) -> impl FnMut(Option<u64>) {
     }
 }
 
-/// Shows how far the copy of `paths` is, if standard error is a terminal: to be called with each piece,
-/// and with `None` at the end, which clears the line.
-pub fn on_terminal(paths: &[PathBuf]) -> impl FnMut(Option<u64>) + use<> {
-    let terminal = io::stderr().is_terminal();
-    let mut meter = terminal.then(|| Meter::new(contents(paths), Instant::now()));
+/// Shows what the meter says. The end clears the line.
+fn shown(mut meter: Option<Meter>) -> impl FnMut(Option<u64>) {
     move |bytes| {
         let Some(meter) = &mut meter else { return };
         let line = match bytes {

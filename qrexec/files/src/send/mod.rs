@@ -7,7 +7,9 @@
 mod explain;
 mod meter;
 mod pack;
+mod survey;
 
 pub use explain::shown;
-pub use meter::{Meter, as_asked, on_terminal};
+pub use meter::{Meter, as_asked, contents};
 pub use pack::{Links, SendError, Sent, remove, send, send_with};
+pub use survey::Survey;

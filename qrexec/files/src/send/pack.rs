@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use thiserror::Error;
 
 use super::explain::explain;
-use crate::wire::{Answer, BadAnswer, BadName, Encoder, Header, Kind, Outcome, Stamp};
+use crate::wire::{Answer, BadAnswer, BadName, Encoder, Header, Kind, Outcome, Stamp, UnsafeLink};
 
 /// Bytes sent at a time.
 const PIECE: usize = 128 * 1024;
@@ -38,7 +38,15 @@ pub enum SendError {
         /// Why.
         source: BadName,
     },
-    /// Neither file nor folder nor link.
+    /// A link that no receiver takes.
+    #[error("cannot send {path}")]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Why.
+        source: UnsafeLink,
+    },
+    /// Neither file nor folder nor link, and asked for by name.
     #[error("{0} is neither a file nor a folder nor a link")]
     Kind(PathBuf),
     /// The file became shorter while it was sent.
@@ -79,7 +87,7 @@ impl From<SendError> for Stop {
 
 /// Sends `paths` over `output` and reads the answer from `input`.
 ///
-/// Each path arrives under its last part. `target` is the receiver's name for messages.
+/// Each path arrives under its last part. What is neither file nor folder nor link is left out of folders. `target` is the receiver's name for messages.
 /// `output` is dropped before the answer is read, so that the receiver sees the end. `progress` hears how
 /// many bytes of content each piece had, and `None` at the end.
 pub fn send<W: Write, R: Read>(
@@ -215,6 +223,8 @@ impl<W: Write> Packing<'_, W> {
                 }
                 self.header(path, name, &metadata, 0)?;
             }
+            // Sockets and pipes lie in many a folder; those who use them are not at the other side.
+            None if name.components().nth(1).is_some() => {}
             None => return Err(SendError::Kind(path.to_owned()).into()),
         }
         Ok(())

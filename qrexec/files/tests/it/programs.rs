@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
+mod opening;
+
 /// Stands in for qrexec: the call ends in a service of the same machine.
 const CLIENT: &str = r#"#!/bin/sh
 case "$1" in
@@ -19,6 +21,7 @@ esac
 export QREXEC_REMOTE_DOMAIN=untrusted HOME="$THERE"
 case "$2" in
     qubes.Filecopy) exec "$PROGRAMS/qfile-receiver" ;;
+    qubes.Filecopy+*) exec "$PROGRAMS/qfile-receiver" "${2#*+}" ;;
     qubes.OpenInVM) exec "$PROGRAMS/open-receiver" ;;
     qubes.OpenURL) exec "$PROGRAMS/open-address" ;;
 esac
@@ -99,8 +102,49 @@ fn a_copy_arrives_and_says_nothing() {
     let arrived = guests.there.path().join("QubesIncoming/untrusted/a.txt");
     assert_eq!(fs::read_to_string(arrived).unwrap(), "hello");
     assert_snapshot!(told(&guests.run("bulkhead-copy", &["work", "a.txt"])), @"
-    exit 1
+    exit 17
     error: `a.txt` exists already in work; remove it there and try again
+    ");
+}
+
+#[test]
+fn names_that_hide_something_are_asked_for_as_such() {
+    let guests = Guests::new();
+    guests.file("a\u{202e}fdp.exe", "hello");
+    let output = guests.run("bulkhead-copy", &["work", "a\u{202e}fdp.exe"]);
+    assert_eq!(told(&output), "exit 0\n");
+    let arrived = guests.there.path().join("QubesIncoming/untrusted");
+    assert!(arrived.join("a\u{202e}fdp.exe").exists());
+    // Policy may know the one and not the other.
+    let plain = CLIENT.replace("qubes.Filecopy+*) exec", "none) exec");
+    guests.install("qrexec-client-vm", &plain);
+    let output = guests.run("bulkhead-copy", &["work", "a\u{202e}fdp.exe"]);
+    assert_snapshot!(told(&output), @"
+    exit 127
+    error: work has no service qubes.Filecopy
+    ");
+}
+
+#[test]
+fn what_can_be_no_copy_is_left_out_of_folders() {
+    let guests = Guests::new();
+    let folder = guests.here.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    guests.file("folder/a.txt", "hello");
+    nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_snapshot!(told(&guests.run("bulkhead-copy", &["work", "folder"])), @"
+    exit 0
+    note: folder/pipe is neither a file nor a folder nor a link, and stays here
+    ");
+    let arrived = guests.there.path().join("QubesIncoming/untrusted/folder");
+    assert_eq!(fs::read_dir(&arrived).unwrap().count(), 1);
+    assert_snapshot!(told(&guests.run("bulkhead-copy", &["work", "folder/pipe"])), @"
+    exit 1
+    error: folder/pipe is neither a file nor a folder nor a link
+    ");
+    assert_snapshot!(told(&guests.run("bulkhead-open", &["folder/pipe"])), @"
+    exit 2
+    error: folder/pipe is not a file that could be opened elsewhere
     ");
 }
 
@@ -113,10 +157,11 @@ fn links_may_be_left_out() {
     let whole = guests.run("bulkhead-copy", &["work", "folder"]);
     assert_snapshot!(told(&whole), @"
     exit 1
-    error: `folder/link` is a link that leads out of what is copied
+    error: cannot send folder/link
+    caused by: the link leads out of the copied folder
     ");
     let arrived = guests.there.path().join("QubesIncoming/untrusted/folder");
-    fs::remove_dir_all(&arrived).unwrap();
+    assert!(!arrived.exists(), "nobody was asked");
     let words = ["--without-progress", "--ignore-symlinks", "work", "folder"];
     assert_snapshot!(told(&guests.run("bulkhead-copy", &words)), @"exit 0");
     assert_eq!(fs::read_dir(&arrived).unwrap().count(), 1);
@@ -197,7 +242,7 @@ fn the_names_that_people_know_work_too() {
     assert!(path.exists() && !path.with_file_name("b.txt").exists());
     let output = run_as(&guests, "bulkhead-move", "qvm-move", &["a.txt"]);
     assert_snapshot!(told(&output), @"
-    exit 1
+    exit 17
     error: `a.txt` exists already in the default domain; remove it there and try again
     ");
     assert!(path.exists());
@@ -246,6 +291,10 @@ fn each_way_to_fail_has_its_own_words() {
     exit 126
     error: OWN may not open files in forbidden: refused by policy
     ");
+    assert_snapshot!(told(&guests.run("bulkhead-open", &["--domain", "work", "none.txt"])), @"
+    exit 2
+    error: none.txt is not a file that could be opened elsewhere
+    ");
     assert_eq!(
         guests.run("bulkhead-copy", &["-x", "a.txt"]).status.code(),
         Some(2)
@@ -273,132 +322,4 @@ fn a_command_is_run_from_its_argument() {
     exit 125
     error: the byte 0x20 at 1 has to be written as -HH
     ");
-}
-
-/// A display that greets, and viewers that write down what they were given.
-mod opening {
-    use std::io::Read;
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixListener;
-    use std::thread;
-
-    use super::*;
-
-    /// Answers one greeting on a display number nobody else has, and gives its name.
-    fn display() -> (String, PathBuf) {
-        let folder = Path::new("/tmp/.X11-unix");
-        fs::create_dir_all(folder).unwrap();
-        let number = 40_000 + std::process::id() % 20_000;
-        let (number, socket, listener) = (number..)
-            .find_map(|number| {
-                let socket = folder.join(format!("X{number}"));
-                let listener = UnixListener::bind(&socket).ok()?;
-                Some((number, socket, listener))
-            })
-            .unwrap();
-        thread::spawn(move || {
-            while let Ok((mut stream, _)) = listener.accept() {
-                let mut greeting = [0; 12];
-                if stream.read_exact(&mut greeting).is_ok() {
-                    let _ = stream.write_all(&[1, 0, 11, 0, 0, 0, 0, 0]);
-                }
-            }
-        });
-        (format!(":{number}"), socket)
-    }
-
-    fn open(guests: &Guests, viewer: &str, arguments: &[&str]) -> Output {
-        let (display, socket) = display();
-        guests.install("mupdf", &format!("#!/bin/sh\n{viewer}\n"));
-        let client = CLIENT.replace("export ", &format!("export DISPLAY={display} "));
-        guests.install("qrexec-client-vm", &client);
-        let output = guests.run("bulkhead-open", arguments);
-        fs::remove_file(socket).unwrap();
-        output
-    }
-
-    #[test]
-    fn a_file_that_was_changed_there_replaces_the_one_here() {
-        let guests = Guests::new();
-        let path = guests.file("invoice.pdf", "before");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let output = open(
-            &guests,
-            "printf after > \"$1\"; echo noise",
-            &["invoice.pdf"],
-        );
-        assert_eq!(told(&output), "exit 0\nnoise\n");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "after");
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(
-            fs::read_dir(guests.there.path()).unwrap().count(),
-            0,
-            "nothing stays there"
-        );
-    }
-
-    #[test]
-    fn the_viewers_exit_code_comes_back_and_a_failed_call_changes_nothing() {
-        let guests = Guests::new();
-        let path = guests.file("invoice.pdf", "before");
-        let output = open(
-            &guests,
-            "cat \"$1\" >&2; exit 3",
-            &["--disposable", "invoice.pdf"],
-        );
-        assert_eq!(told(&output), "exit 3\nbefore");
-        let output = open(&guests, "printf after > \"$1\"; exit 3", &["invoice.pdf"]);
-        assert_eq!(output.status.code(), Some(3));
-        // Root may write what is read-only.
-        let view_only = ["--view-only", "invoice.pdf"];
-        let _ = open(&guests, "printf after > \"$1\"; exit 0", &view_only);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-    }
-
-    #[test]
-    fn a_page_is_shown_by_the_browser_there() {
-        let guests = Guests::new();
-        guests.install("x-www-browser", "#!/bin/sh\necho \"$@\" >&2; exit 5\n");
-        let address = "https://example.org/?q=$(id)";
-        let output = open(&guests, "", &["--domain", "work", address]);
-        assert_eq!(told(&output), format!("exit 5\n{address}\n"));
-        let output = open(&guests, "", &["--domain", "forbidden", address]);
-        assert_snapshot!(told(&output), @"
-        exit 126
-        error: OWN may not open addresses in forbidden: refused by policy
-        ");
-        let output = open(&guests, "", &["http://a b"]);
-        assert_snapshot!(told(&output), @"
-        exit 1
-        error: cannot open this address
-        caused by: an address may hold visible ASCII characters only
-        ");
-        guests.install(
-            "qrexec-client-vm",
-            "#!/bin/sh\necho file:///etc/passwd | \"$PROGRAMS/open-address\"\n",
-        );
-        let output = guests.run("bulkhead-open", &["http://a"]);
-        assert_snapshot!(told(&output), @"
-        exit 1
-        error: the caller sent no address
-        caused by: only addresses that begin with http://, https:// or ftp:// are opened
-        ");
-    }
-
-    #[test]
-    fn a_session_is_there_when_its_display_answers() {
-        let guests = Guests::new();
-        let (display, socket) = display();
-        let program = Path::new(env!("CARGO_BIN_EXE_wait-for-session"));
-        let wait = || {
-            Command::new(program)
-                .env("DISPLAY", &display)
-                .status()
-                .unwrap()
-        };
-        assert!(wait().success());
-        fs::remove_file(socket).unwrap();
-        let output = guests.run("list-applications", &[]);
-        assert_eq!(output.status.code(), Some(0));
-    }
 }
