@@ -119,7 +119,7 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
         }
         (Ok(sent), 0) => match mode {
             Mode::Copy => ExitCode::SUCCESS,
-            Mode::Move => remove(&sent).map_or_else(|e| failure(&e), |()| ExitCode::SUCCESS),
+            Mode::Move => remove_sent(&sent, arguments),
         },
         (Ok(_), code) => {
             eprintln!("error: {target} has the files, but its service ended with exit code {code}");
@@ -142,6 +142,18 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             ExitCode::from(code.max(FAILED))
         }
     }
+}
+
+fn remove_sent(sent: &Sent, arguments: &Arguments) -> ExitCode {
+    let stay = match remove(sent) {
+        Ok(stay) => stay,
+        Err(error) => return failure(&error),
+    };
+    for path in stay.iter().filter(|path| arguments.files.contains(path)) {
+        let path = path.display();
+        eprintln!("note: {path} stays, since it holds what was not sent");
+    }
+    ExitCode::SUCCESS
 }
 
 fn exchange(

@@ -27,6 +27,14 @@ pub enum SendError {
         /// Why.
         source: io::Error,
     },
+    /// A file that arrived could not be removed here.
+    #[error("cannot remove {path}, which has arrived")]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A path without a name of its own, such as `/` or `..`.
     #[error("{0} has no name under which it could arrive")]
     Nameless(PathBuf),
@@ -155,19 +163,27 @@ pub fn send_with<W: Write, R: Read>(
     }
 }
 
-/// Removes what was sent and nothing else: what came into a folder meanwhile stays.
-pub fn remove(sent: &Sent) -> Result<(), SendError> {
+/// Removes what was sent and nothing else. Returns the folders that stay, because something was left out of them
+/// or has come into them meanwhile.
+pub fn remove(sent: &Sent) -> Result<Vec<PathBuf>, SendError> {
+    let mut stay = Vec::new();
     for (path, kind) in sent.paths.iter().rev() {
         let removed = match kind {
             Kind::Folder => fs::remove_dir(path),
             Kind::File | Kind::Link => fs::remove_file(path),
         };
-        removed.map_err(|source| SendError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        match removed {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => stay.push(path.clone()),
+            Err(source) => {
+                return Err(SendError::Remove {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        }
     }
-    Ok(())
+    Ok(stay)
 }
 
 struct Packing<'a, W: Write> {

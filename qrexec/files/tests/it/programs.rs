@@ -142,6 +142,13 @@ fn what_can_be_no_copy_is_left_out_of_folders() {
     exit 1
     error: folder/pipe is neither a file nor a folder nor a link
     ");
+    fs::remove_dir_all(&arrived).unwrap();
+    assert_snapshot!(told(&guests.run("bulkhead-move", &["work", "folder"])), @"
+    exit 0
+    note: folder/pipe is neither a file nor a folder nor a link, and stays here
+    note: folder stays, since it holds what was not sent
+    ");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     assert_snapshot!(told(&guests.run("bulkhead-open", &["folder/pipe"])), @"
     exit 2
     error: folder/pipe is not a file that could be opened elsewhere
