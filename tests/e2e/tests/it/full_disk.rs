@@ -36,7 +36,7 @@ fn a_file_that_does_not_fit_is_named_and_leaves_no_part_of_itself() {
     let copy =
         "head -c 8000000 /dev/zero | tr '\\0' x > /tmp/big; exec bulkhead-copy personal /tmp/big";
     let (code, complaint) = scene.fails(&["bulkhead", "run", "work", "--", "sh", "-c", copy]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 28, "the number of the error that says so");
     assert!(
         complaint.contains("the disk of personal is full at `big`"),
         "{complaint}"

@@ -84,10 +84,17 @@ fn a_file_for_viewing_only_does_not_come_back() {
 }
 
 #[test]
-fn the_viewers_exit_code_comes_back_and_no_change_with_it() {
+fn the_viewers_exit_code_comes_back() {
+    let opened = Opened::new("");
+    opened.in_disposable("pkill -KILL xterm");
+    assert_eq!(opened.ends(), "code 137\nbefore\n");
+}
+
+#[test]
+fn what_was_changed_comes_back_from_a_viewer_that_failed_too() {
     let opened = Opened::new("");
     opened.in_disposable("echo after | tee -a /tmp/untrusted-*/letter.txt; pkill -KILL xterm");
-    assert_eq!(opened.ends(), "code 137\nbefore\n");
+    assert_eq!(opened.ends(), "code 0\nbefore\nafter\n");
 }
 
 #[test]
