@@ -38,6 +38,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     let done = match arguments.session {
         None => launch(&arguments).map(|never| match never {}),

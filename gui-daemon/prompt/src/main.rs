@@ -31,6 +31,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
     let layout = Layout::below(root);

@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .without_time()
         .with_target(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     // Nothing made here is for everybody, not even for the moment between making and chmod.
     umask(Mode::S_IRWXO);

@@ -11,7 +11,9 @@ use bulkhead_vchan::Endpoints;
 use clap::Parser;
 use qrexec_agent::{Agent, Options};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Host, SWITCH_WORD, allow_many_descriptors, become_user, hear_of_one_socket};
+use qrexec_relay::{
+    Host, SWITCH_WORD, allow_many_descriptors, become_user, complain, hear_of_one_socket,
+};
 
 /// Starts services in this domain when policy allows another domain to call them.
 #[derive(Debug, Parser)]
@@ -53,15 +55,13 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            error
-                .chain()
-                .skip(1)
-                .for_each(|cause| eprintln!("caused by: {cause}"));
+            complain(error.as_ref());
             ExitCode::FAILURE
         }
     }

@@ -15,7 +15,7 @@ pub mod agent_socket;
 pub mod dom0_arguments;
 pub mod guest_arguments;
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, wait};
+use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, complain, say, wait};
 
 /// How long the other side may still take to come when whoever arranged the call has gone.
 const ALONE: Duration = Duration::from_millis(750);
@@ -83,8 +83,7 @@ pub fn meet(
     helper: Option<BorrowedFd<'_>>,
     patience: Option<Duration>,
 ) -> Result<Channel, ChannelError> {
-    // A year stands for no limit.
-    let mut deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
+    let mut deadline = end_of(patience);
     let mut helper = helper.map(|fd| (fd, Interest::Readable));
     let mut alone = false;
     // A greeting that is there lets the other side begin at once. But it might be done with the whole
@@ -116,16 +115,20 @@ pub fn meet(
     channel.agree(deadline)
 }
 
+/// When the patience of somebody who begins to wait now has ended. A year stands for no limit, and for all that
+/// is longer.
+pub fn end_of(patience: Option<Duration>) -> Instant {
+    const YEAR: Duration = Duration::from_secs(31_536_000);
+    Instant::now() + patience.map_or(YEAR, |patience| patience.min(YEAR))
+}
+
 /// Makes the call and says what it came to; the code that this process should end with.
 pub fn relay(channel: Channel, local: Local, what: &str) -> i32 {
     match call(channel, local) {
         Ok(codes) => codes.combined(),
         Err(error) => {
             let error = anyhow::Error::from(error);
-            eprintln!("error: {what} failed");
-            error
-                .chain()
-                .for_each(|cause| eprintln!("caused by: {cause}"));
+            complain(error.context(format!("{what} failed")).as_ref());
             // The code that says: there was no exit code.
             qrexec_protocol::exit::MALFORMED
         }
@@ -134,15 +137,12 @@ pub fn relay(channel: Channel, local: Local, what: &str) -> i32 {
 
 /// Prints what is wrong with a command line of `program`.
 pub fn print_usage(error: &lexopt::Error, program: &str) {
-    eprintln!("error: {error}");
-    eprintln!("hint: `{program} --help` tells what can be said");
+    say(format!(
+        "error: {error}\nhint: `{program} --help` tells what can be said"
+    ));
 }
 
-/// Prints an error with its causes.
-pub fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
-    error
-        .chain()
-        .skip(1)
-        .for_each(|cause| eprintln!("caused by: {cause}"));
+/// Prints a help text. Whoever closes the stream has read enough of it.
+pub fn print_help(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }

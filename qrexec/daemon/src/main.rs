@@ -13,7 +13,7 @@ use clap::Parser;
 use nix::unistd::Pid;
 use qrexec_daemon::log::Log;
 use qrexec_daemon::{DaemonError, Domain, Options, detach, read_guest, run};
-use qrexec_relay::allow_many_descriptors;
+use qrexec_relay::{allow_many_descriptors, complain, say};
 
 /// Passes calls between dom0's programs, other domains and one domain's qrexec agent.
 #[derive(Debug, Parser)]
@@ -54,7 +54,9 @@ fn main() -> ExitCode {
             .logs()
             .join(format!("{}-qrexec.log", arguments.name));
         return detach::run(&log).unwrap_or_else(|error| {
-            eprintln!("error: cannot start the daemon\ncaused by: {error}");
+            say(format!(
+                "error: cannot start the daemon\ncaused by: {error}"
+            ));
             ExitCode::FAILURE
         });
     }
@@ -72,11 +74,7 @@ fn main() -> ExitCode {
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            error
-                .chain()
-                .skip(1)
-                .for_each(|cause| eprintln!("caused by: {cause}"));
+            complain(error.as_ref());
             match error.downcast_ref() {
                 Some(DaemonError::NoAgent(_)) => ExitCode::from(3),
                 _ => ExitCode::FAILURE,
@@ -89,6 +87,9 @@ fn layout() -> Layout {
     Layout::below(std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into()))
 }
 
+/// Who waits longer than a year waits for ever.
+const YEAR: u64 = 31_536_000;
+
 /// How long the agent may take: 60 seconds, or what the environment says.
 fn start_up() -> anyhow::Result<Option<Duration>> {
     if std::env::var_os("QREXEC_STARTUP_NOWAIT").is_some() {
@@ -96,11 +97,11 @@ fn start_up() -> anyhow::Result<Option<Duration>> {
     }
     let seconds = match std::env::var("QREXEC_STARTUP_TIMEOUT") {
         Ok(text) => text
-            .parse()
+            .parse::<u64>()
             .context("QREXEC_STARTUP_TIMEOUT is not a number of seconds")?,
         Err(_) => 60,
     };
-    Ok(Some(Duration::from_secs(seconds)))
+    Ok((seconds <= YEAR).then(|| Duration::from_secs(seconds)))
 }
 
 fn serve(arguments: Arguments) -> anyhow::Result<()> {

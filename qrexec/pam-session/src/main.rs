@@ -30,7 +30,7 @@ use nix::unistd::{User, initgroups};
 use pam_client2::{Context, Flag};
 use qrexec_protocol::exit;
 use qrexec_protocol::sanitize::for_log;
-use qrexec_relay::{KeeperLine, Streams, service_command};
+use qrexec_relay::{KeeperLine, Streams, say, service_command};
 use thiserror::Error;
 
 use session::{Nobody, Refused};
@@ -62,10 +62,12 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let [user, program, ..] = &words[..] else {
-        eprintln!("error: this is started by qrexec-agent: USER PROGRAM ARGUMENTS…");
+        say("error: this is started by qrexec-agent: USER PROGRAM ARGUMENTS…");
         return ExitCode::from(2);
     };
     let user = user.to_string_lossy();

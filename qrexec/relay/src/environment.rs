@@ -7,13 +7,17 @@ use qrexec_protocol::command::ServiceCall;
 
 /// Removes the caller's own qrexec variables and sets those of this call.
 ///
-/// `QREXEC_SERVICE_PATH` stays, `QREXEC_AGENT_PID` names the process that relays, where it hears signals.
+/// What systemd gave to this process alone goes too: a service that has become ready has nothing to say about
+/// the process that has started it. `QREXEC_SERVICE_PATH` stays, `QREXEC_AGENT_PID` names the process that relays, where it hears signals.
 pub(crate) fn set(command: &mut Command, call: Option<&ServiceCall>, relay: Option<u32>) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("QREXEC") && text != "QREXEC_SERVICE_PATH" {
             command.env_remove(&name);
         }
+    }
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+        command.env_remove(name);
     }
     if let Some(relay) = relay {
         command.env("QREXEC_AGENT_PID", relay.to_string());

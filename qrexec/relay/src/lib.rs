@@ -20,6 +20,7 @@
 mod call;
 mod calling_off;
 mod channel;
+mod complaint;
 mod control;
 mod daemon_socket;
 mod descriptors;
@@ -41,6 +42,7 @@ mod wait;
 pub use call::{CallFailed, Codes, Local, call};
 pub use calling_off::CallingOff;
 pub use channel::{Channel, ChannelError};
+pub use complaint::{complain, say};
 pub use control::{Control, ControlError};
 pub use daemon_socket::{DaemonError, DaemonSocket};
 pub use descriptors::allow_many_descriptors;

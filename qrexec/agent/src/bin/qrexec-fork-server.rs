@@ -17,7 +17,7 @@ use clap::Parser;
 use nix::unistd::{Uid, User, dup2_stdin};
 use qrexec_agent::ForkServer;
 use qrexec_protocol::version::Version;
-use qrexec_relay::hear_of_one_socket;
+use qrexec_relay::{complain, hear_of_one_socket};
 
 /// Starts services in this session when the qrexec agent asks; goes into the background.
 #[derive(Debug, Parser)]
@@ -47,11 +47,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            error
-                .chain()
-                .skip(1)
-                .for_each(|cause| eprintln!("caused by: {cause}"));
+            complain(error.as_ref());
             ExitCode::FAILURE
         }
     }
@@ -97,6 +93,8 @@ fn serve(newest: Version) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
+        // A log that takes no more is no reason to end.
+        .log_internal_errors(false)
         .init();
     hear_of_one_socket().context("cannot hear a signal")?;
     let listener = io::stdin().as_fd().try_clone_to_owned();

@@ -12,12 +12,12 @@ use bulkhead_types::Service;
 use bulkhead_vchan::Endpoints;
 use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::guest_arguments::{GuestArguments, HELP};
-use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
+use qrexec_client::{Streams, announce, meet, print_help, print_usage, relay};
 use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_relay::{Local, Program, Sink, hear_of_one_socket};
+use qrexec_relay::{Local, Program, Sink, complain, hear_of_one_socket, say};
 
 /// How long the other side may take to connect once the call has been allowed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let arguments = match GuestArguments::parse(std::env::args_os()) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            print!("{HELP}");
+            print_help(HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         }
     };
     let code = run(arguments).unwrap_or_else(|error| {
-        print_error(&error);
+        complain(error.as_ref());
         exit::PROBLEM
     });
     // Only the low byte reaches whoever waits.
@@ -69,9 +69,9 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
         Answer::Busy => bail!("{what} was not made: too many calls are under way"),
         Answer::Refused => {
             // Scripts know these two words; a person at a terminal gets more.
-            eprintln!("Request refused");
+            say("Request refused");
             if io::stderr().is_terminal() {
-                eprintln!("error: {what} was refused by policy");
+                say(format!("error: {what} was refused by policy"));
             }
             return Ok(exit::REFUSED);
         }
@@ -84,9 +84,9 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     let local = local(&arguments)?;
     let code = relay(channel, local, &what);
     if code == exit::NOT_FOUND && io::stderr().is_terminal() {
-        eprintln!(
+        say(format!(
             "error: {what} ended with 127: there is no such service, or it did not find a program"
-        );
+        ));
     }
     Ok(code)
 }

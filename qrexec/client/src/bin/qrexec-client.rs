@@ -5,17 +5,19 @@
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::Endpoints;
 use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
-use qrexec_client::{Streams, announce, meet, print_error, print_usage, relay};
+use qrexec_client::{Streams, announce, end_of, meet, print_help, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Channel, DaemonSocket, Host, Local, Program, Sink, hear_of_one_socket, serve};
+use qrexec_relay::{
+    Channel, DaemonSocket, Host, Local, Program, Sink, complain, hear_of_one_socket, serve,
+};
 
 /// How long a daemon in dom0 may take to answer.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let arguments = match Dom0Arguments::parse(std::env::args_os()) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            print!("{HELP}");
+            print_help(HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         Ok(code) if no_exit_code && code >= 0 => 0,
         Ok(code) => code,
         Err(error) => {
-            print_error(&error);
+            complain(error.as_ref());
             failure
         }
     };
@@ -114,8 +116,7 @@ fn serve_in_dom0(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Re
     let patience = patience(arguments);
     let vchan = endpoints.connect(requester.id, route.port, patience);
     let vchan = vchan.with_context(|| format!("cannot connect to {}", requester.name))?;
-    let deadline = Instant::now() + patience.unwrap_or(Duration::from_secs(31_536_000));
-    let mut channel = Channel::open(vchan, deadline)?;
+    let mut channel = Channel::open(vchan, end_of(patience))?;
     // Requests of a domain name no user; in dom0 nobody changes it.
     let command = [b"DEFAULT:", arguments.command.as_bytes()].concat();
     let started = Host::dom0(layout().root()).start(&command, Mode::Attached);

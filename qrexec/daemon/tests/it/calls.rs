@@ -58,7 +58,8 @@ fn a_domain_calls_dom0_and_hears_nothing_of_its_errors() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
     fixture.service("test.Tell", TELL);
-    fixture.service("test.Env", r#"echo "$QREXEC_SERVICE_FULL_NAME $QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET_KEYWORD""#);
+    // The daemon has one for itself.
+    fixture.service("test.Env", r#"echo "${NOTIFY_SOCKET-}$QREXEC_SERVICE_FULL_NAME $QREXEC_REQUESTED_TARGET_TYPE $QREXEC_REQUESTED_TARGET_KEYWORD""#);
     let outcome = finish(
         &mut fixture.domain_calls(1, "dom0", "test.Tell+a"),
         b"hello\n",

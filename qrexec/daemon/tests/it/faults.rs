@@ -249,6 +249,25 @@ fn an_agent_that_floods_fills_no_log() {
 }
 
 #[test]
+fn a_full_disk_for_the_logs_stops_nobody() {
+    let fixture = Fixture::new();
+    fixture.fill_logs();
+    fixture.domain(1, "work");
+    fixture.start_session(1, "session");
+    fixture.domain(2, "personal");
+    fixture.service("test.Mark", "echo $MARK");
+    for _ in 0..2 {
+        // A complaint for each of them.
+        let _ = finish(&mut fixture.domain_calls(2, "work", "test.None"), b"");
+        let _ = finish(&mut fixture.dom0_calls("personal", "QUBESRPC"), b"");
+        let outcome = finish(&mut fixture.domain_calls(2, "work", "test.Mark"), b"");
+        assert_eq!(outcome.text(), "session\n", "{}", outcome.stderr);
+        let outcome = finish(&mut fixture.domain_calls(1, "personal", "test.Mark"), b"");
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn an_agent_that_is_too_old_ends_its_daemon_which_names_both_versions() {
     let fixture = Fixture::new();
     let _ready = fixture.start_daemon(2, "ancient");

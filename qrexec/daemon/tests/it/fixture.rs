@@ -29,6 +29,7 @@ pub struct Fixture {
     transport: fn(PathBuf) -> Transport,
     running: Mutex<HashMap<String, Child>>,
     logs_go_on: AtomicBool,
+    logs_are_full: AtomicBool,
 }
 
 /// What a command came to.
@@ -115,6 +116,7 @@ impl Fixture {
             transport,
             running: Mutex::default(),
             logs_go_on: AtomicBool::new(false),
+            logs_are_full: AtomicBool::new(false),
         };
         for place in [
             fixture.services(),
@@ -145,7 +147,8 @@ impl Fixture {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn command(&self, name: &str, id: u32) -> Command {
+    /// A program of qrexec in a domain.
+    pub fn command(&self, name: &str, id: u32) -> Command {
         self.placed(Command::new(program(name)), id)
     }
 
@@ -216,12 +219,11 @@ impl Fixture {
     pub fn start_session(&self, id: u32, mark: &str) {
         let listener = UnixListener::bind(self.session(id, &user())).unwrap();
         let mut command = self.fork_server(id, mark);
-        let log = fs::File::create(self.path().join(format!("session {id}.log"))).unwrap();
         command
             .arg("--background")
             .stdin(OwnedFd::from(listener))
             .stdout(Stdio::null())
-            .stderr(log);
+            .stderr(self.open_log(&format!("session {id}")));
         let child = command.spawn().unwrap();
         let mut running = self.running.lock().unwrap();
         running.insert(format!("session {id}"), child);
@@ -276,15 +278,28 @@ impl Fixture {
         self.logs_go_on.store(true, Ordering::Relaxed);
     }
 
-    fn keep(&self, name: String, command: &mut Command) {
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.path().join(format!("{name}.log")))
-            .unwrap();
-        if !self.logs_go_on.load(Ordering::Relaxed) {
+    /// From now on a process can write nothing into its log.
+    pub fn fill_logs(&self) {
+        self.logs_are_full.store(true, Ordering::Relaxed);
+    }
+
+    fn open_log(&self, name: &str) -> fs::File {
+        let full = self.logs_are_full.load(Ordering::Relaxed);
+        let log = if full {
+            "/dev/full".into()
+        } else {
+            self.path().join(format!("{name}.log"))
+        };
+        let log = fs::File::options().create(true).append(true).open(log);
+        let log = log.unwrap();
+        if !full && !self.logs_go_on.load(Ordering::Relaxed) {
             log.set_len(0).unwrap();
         }
+        log
+    }
+
+    fn keep(&self, name: String, command: &mut Command) {
+        let log = self.open_log(&name);
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

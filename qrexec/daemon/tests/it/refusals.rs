@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Calls that come to nothing, and how that is said.
 
-use crate::fixture::{Fixture, allow, finish};
+use std::fs::File;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use crate::fixture::{Fixture, allow, finish, user, wait_ready};
 
 #[test]
 fn a_refused_caller_learns_that_and_nothing_of_the_policy() {
@@ -119,6 +123,58 @@ fn arguments_of_every_size_leave_both_daemons_alive() {
             assert_eq!((outcome.code, outcome.text()), (Some(0), "3"), "{size}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_said_does_not_change_the_exit_code() {
+    let fixture = Fixture::without_policy();
+    fixture.policy(Box::new(|_| "result=deny\n".into()));
+    fixture.domain(1, "work");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut cases = [
+        (fixture.domain_calls(1, "nobody", "test.True"), 126),
+        (fixture.domain_calls(1, "nobody", "no service"), 125),
+        (fixture.dom0_calls("nobody", "true"), 125),
+        (fixture.command("qrexec-client", 0), 125),
+        (fixture.command("qrexec-agent", 0), 1),
+    ];
+    // The agent's socket cannot be made.
+    cases[4].0.args(["-a", "/dev/null/socket"]);
+    for (command, code) in &mut cases {
+        let status = command.stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(*code), "{command:?}");
+    }
+    for program in ["qrexec-client", "qrexec-client-vm"] {
+        let mut help = fixture.command(program, 0);
+        let status = help.arg("--help").stdout(full()).status().unwrap();
+        assert_eq!(status.code(), Some(0), "{program}");
+    }
+}
+
+#[test]
+fn any_number_of_seconds_can_be_waited() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    for seconds in [0, u64::MAX] {
+        let mut call = fixture.dom0_calls("work", "exit 3");
+        let outcome = finish(call.args(["-w", &seconds.to_string()]), b"");
+        assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    }
+    let mut daemon = fixture.command("qrexec-daemon", 0);
+    daemon
+        .args(["--direct", "--uuid=c0ffee00-1234-4abc-8def-000000000002"])
+        .args(["2", "personal", &user()])
+        .env("QREXEC_STARTUP_TIMEOUT", u64::MAX.to_string());
+    let notify = fixture.path().join("notify");
+    let ready = UnixDatagram::bind(&notify).unwrap();
+    ready
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    fixture.start_agent(2);
+    let mut daemon = daemon.env("NOTIFY_SOCKET", &notify).spawn().unwrap();
+    wait_ready(&ready);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 #[test]
