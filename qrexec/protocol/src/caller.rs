@@ -7,9 +7,12 @@
 //! - When sending fails before that, the caller stops sending but goes on reading what is queued,
 //!   so that the exit code of a service that failed fast is not lost.
 //! - `STDIN` from a service counts as its output (old peers do that).
+//! - Of a code only the low byte reaches whoever waits for the caller: one that would become 0 there and is not
+//!   counts as malformed.
 //! - A peer that goes away without an exit code has not answered: that is a failure of the call.
 
 use crate::data::{Piece, Stream};
+use crate::exit;
 
 /// What is to be done with a piece from the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ impl CallerEnd {
                 ToCaller::End(Stream::Stdout)
             }
             Piece::ExitCode(code) => {
-                self.code = Some(code);
+                self.code = Some(exit::of_peer(code));
                 self.input_ended();
                 ToCaller::Nothing
             }
@@ -155,6 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn no_failure_looks_like_success_when_its_low_byte_is_taken() {
+        let seen = |code| {
+            let mut end = CallerEnd::new();
+            end.from_service(Piece::ExitCode(code));
+            end.code()
+        };
+        for code in [0, 1, 255, 257, -1] {
+            assert_eq!(seen(code), Some(code));
+        }
+        for code in [256, 512, -256, i32::MIN] {
+            assert_eq!(seen(code), Some(exit::MALFORMED), "{code}");
+        }
+    }
+
+    #[test]
     fn a_caller_that_cannot_send_still_hears_the_exit_code() {
         let mut end = CallerEnd::new();
         end.sending_failed();
@@ -209,7 +227,7 @@ mod tests {
                         prop_assert!(!closed.contains(&to));
                         closed.push(to);
                     },
-                    Op::Code(code) => { end.from_service(Piece::ExitCode(code)); first.get_or_insert(code); }
+                    Op::Code(code) => { end.from_service(Piece::ExitCode(code)); first.get_or_insert(exit::of_peer(code)); }
                     Op::InputEnds => { end.input_ended(); prop_assert!(!end.reads_input()); }
                     Op::Broken(stream) => { end.output_broken(stream); closed.push(stream); }
                     Op::SendFails => end.sending_failed(),

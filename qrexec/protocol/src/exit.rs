@@ -13,6 +13,13 @@ pub const RELAY_FAILED: i32 = 137;
 /// The peer's exit code was malformed.
 pub const MALFORMED: i32 = 255;
 
+/// What a peer's code is for whoever waits here, who is given its low byte only: no failure may look like
+/// success.
+pub fn of_peer(code: i32) -> i32 {
+    let lost = code != 0 && code.to_le_bytes()[0] == 0;
+    if lost { MALFORMED } else { code }
+}
+
 /// The code of a process that ended by a signal.
 pub fn by_signal(signal: i32) -> i32 {
     128 + signal
