@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::folder::{Incoming, Unnamed};
 use crate::wire::{Answer, Decoder, EntryName, Event, Limits, NameRule, Outcome, Violation};
 
+/// The most bytes of names of folders whose second header has not come: enough for any tree, and a bound for
+/// what a sender can make us remember.
+const OPEN_NAMES_MAX: usize = 16 << 20;
 /// Bytes read at a time.
 const PIECE: usize = 128 * 1024;
 
@@ -75,6 +78,7 @@ fn unpack(
     let mut unpacking = Unpacking {
         folder,
         open_folders: Vec::new(),
+        open_names: 0,
         file: None,
     };
     loop {
@@ -99,6 +103,8 @@ struct Unpacking<'f> {
     folder: &'f Incoming,
     /// Folders made by this copy whose second header has not come, outermost first.
     open_folders: Vec<EntryName>,
+    /// Bytes of their names.
+    open_names: usize,
     file: Option<Unnamed>,
 }
 
@@ -111,8 +117,13 @@ impl Unpacking<'_> {
                     .iter()
                     .rposition(|name| *name == entry.name);
                 if let Some(at) = known {
-                    self.open_folders.truncate(at);
+                    let closed = self.open_folders.drain(at..);
+                    self.open_names -= closed.map(|name| name.as_bytes().len()).sum::<usize>();
                     return self.folder.finish_folder(&entry);
+                }
+                self.open_names += entry.name.as_bytes().len();
+                if self.open_names > OPEN_NAMES_MAX {
+                    return Err(Errno::EDQUOT);
                 }
                 self.folder.make_folder(&entry)?;
                 self.open_folders.push(entry.name);

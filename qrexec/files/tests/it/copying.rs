@@ -81,6 +81,31 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn folders_that_are_never_finished_are_not_remembered_without_end() {
+    let homes = Homes::new();
+    let mut encoder = Encoder::new();
+    let mut bytes = Vec::new();
+    let mut folder = |name: &str| {
+        let header = header(Kind::Folder, 0);
+        bytes.extend(encoder.entry(header, name.as_bytes()).unwrap());
+    };
+    let part = "d".repeat(255);
+    let deep: Vec<String> = (1..=14)
+        .map(|depth| vec![part.as_str(); depth].join("/"))
+        .collect();
+    deep.iter().for_each(|name| folder(name));
+    let deepest = deep.last().unwrap();
+    for n in 0..5000 {
+        folder(&format!("{deepest}/{n}"));
+    }
+    let (answer, result) = homes.attack(&bytes);
+    assert_eq!(answer.outcome, Outcome::Failed(Errno::EDQUOT));
+    assert!(matches!(result, Err(ReceiveError::Write(Errno::EDQUOT))));
+    let made = names(&homes.arrived().join(deepest)).len();
+    assert!((4000..5000).contains(&made), "{made}");
+}
+
+#[test]
 fn a_tree_arrives_with_content_permissions_times_and_links() {
     let homes = Homes::new();
     homes.write("project/notes.txt", b"hello");
