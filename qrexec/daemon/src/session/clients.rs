@@ -193,7 +193,8 @@ impl Session {
                     .run(kind, route, answer)
                     .map_err(|_| "the client has gone")
             });
-        if told.is_err() {
+        // A port that the client has chosen is not ours to give back.
+        if told.is_err() && answer.is_some() {
             self.ports.release(route);
         }
         told

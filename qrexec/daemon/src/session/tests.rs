@@ -435,3 +435,27 @@ fn a_daemon_that_says_its_caller_has_gone_is_believed_for_its_own_call_alone() {
     assert!(hello(Version::SOCKET).starts_with(&answer));
     drop(stays);
 }
+
+#[test]
+fn a_client_that_names_a_port_and_goes_does_not_free_it_for_others() {
+    let mut stage = Stage::greeted();
+    let dom0 = |port| Exec {
+        mode: Mode::Attached,
+        route: Route {
+            domain: DomId::DOM0,
+            port: Port(port),
+        },
+        command: b"user:true".to_vec(),
+    };
+    let connect = |stage: &Stage| DaemonSocket::connect(&stage.socket()).unwrap();
+    let mut first = connect(&stage);
+    let taken = first.exec(&dom0(0), PATIENCE).unwrap().port;
+    assert!(matches!(stage.hear(), ToAgent::Exec(exec) if exec.route.port == taken));
+    let mut stream = UnixStream::connect(stage.socket()).unwrap();
+    let bytes = [hello(Version::SOCKET), dom0(taken.0).encode()].concat();
+    stream.write_all(&bytes).unwrap();
+    drop(stream);
+    let mut next = connect(&stage);
+    assert_ne!(next.exec(&dom0(0), PATIENCE).unwrap().port, taken);
+    drop(first);
+}
