@@ -404,7 +404,17 @@ echo "requested_target=$3""#,
 
     /// A socket service that says its first line.
     fn answer_lines(&self) {
-        let socket = self.path("services/pair.Line");
+        self.answer_at("pair.Line", |line| line);
+    }
+
+    /// A socket service that takes its first line, says one byte and ends.
+    fn answer_calls(&self) {
+        self.answer_at("bench.Socket", |_| b"!");
+    }
+
+    /// A socket service that answers its first line and ends.
+    fn answer_at(&self, name: &str, answer: fn(&[u8]) -> &[u8]) {
+        let socket = self.path(&format!("services/{name}"));
         let listener = UnixListener::bind(&socket).unwrap();
         open_to_all(&socket);
         thread::spawn(move || {
@@ -412,22 +422,7 @@ echo "requested_target=$3""#,
                 let mut stream: UnixStream = stream.unwrap();
                 let mut line = [0; 256];
                 let len = stream.read(&mut line).unwrap_or(0);
-                let _ = stream.write_all(&line[..len]);
-            }
-        });
-    }
-
-    /// A socket service that takes its first line, says one byte and ends.
-    fn answer_calls(&self) {
-        let socket = self.path("services/bench.Socket");
-        let listener = UnixListener::bind(&socket).unwrap();
-        open_to_all(&socket);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream: UnixStream = stream.unwrap();
-                let mut line = [0; 256];
-                let _ = stream.read(&mut line);
-                let _ = stream.write_all(b"!");
+                let _ = stream.write_all(answer(&line[..len]));
             }
         });
     }
