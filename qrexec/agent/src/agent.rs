@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, OpenError, RingSizes};
@@ -32,6 +33,8 @@ use crate::session::Sessions;
 const CALLERS_MAX: usize = 2048;
 /// The most calls into this guest at one time: the daemon has no more ports.
 const CALLS_MAX: usize = PORTS as usize;
+/// How long nobody is let in after somebody could not be.
+const REST: Duration = Duration::from_millis(200);
 /// While more than this waits for the daemon, no request is taken.
 const LINE_MAX: usize = 8 * CONTROL_RING;
 
@@ -73,6 +76,8 @@ pub struct Agent {
     runner: Runner,
     ended: Mailbox<Ended>,
     callers: BTreeMap<u64, Caller>,
+    /// Until when nobody is let in, since the system had no descriptor for the last one.
+    rests_until: Option<Instant>,
     next_number: u64,
     session: u64,
     /// Calls into this guest, by their numbers.
@@ -122,6 +127,7 @@ impl Agent {
             runner,
             ended,
             callers,
+            rests_until: None,
             next_number: 0,
             session: 0,
             calls: BTreeMap::new(),
@@ -158,7 +164,7 @@ impl Agent {
             // Whoever waits for an answer of this daemon will not get one, and may wait in vain for a
             // service that it was to start.
             self.callers.retain(|_, caller| !caller.unanswered());
-            self.callers.values().for_each(Caller::give_up_waiting);
+            self.callers.values_mut().for_each(Caller::outlive_daemon);
             // Nor does anybody say any more whether a caller is still to come.
             let calls = self.calls.values();
             calls.for_each(|call| call.calling_off.call_off());
@@ -182,7 +188,9 @@ impl Agent {
         }
         daemon.flush()?;
         let open = daemon.version().is_some() && daemon.queued() < LINE_MAX;
-        let listener = if open && self.callers.len() < CALLERS_MAX {
+        self.rests_until = self.rests_until.filter(|end| *end > Instant::now());
+        let rests = self.rests_until.is_some();
+        let listener = if open && !rests && self.callers.len() < CALLERS_MAX {
             Interest::Readable
         } else {
             Interest::Gone
@@ -204,14 +212,14 @@ impl Agent {
                 },
             ));
         }
-        let seen = wait_for_any(&entries, None).map_err(ControlError::Wait)?;
+        let seen = wait_for_any(&entries, self.rests_until).map_err(ControlError::Wait)?;
         if seen[0].readable {
             daemon.acknowledge()?;
         }
         if seen[1].readable {
             self.settle(daemon);
         }
-        if seen[2].readable && open {
+        if seen[2].readable && open && !rests {
             self.admit();
         }
         for (number, ready) in numbers.into_iter().zip(&seen[3..]) {
@@ -300,6 +308,7 @@ impl Agent {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     tracing::error!("cannot take a caller: {error}");
+                    self.rests_until = Some(Instant::now() + REST);
                     return;
                 }
             }

@@ -29,6 +29,8 @@ enum State {
     Waiting(RequestId),
     /// Its request, which was allowed; its going away ends the call.
     Connected(RequestId, Route),
+    /// Such a call whose daemon has gone. The next one knows nothing of it, and may have given its route away.
+    Outliving,
 }
 
 /// What a caller did.
@@ -97,6 +99,14 @@ impl Caller {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// The daemon that has answered is no more; the call goes on.
+    pub fn outlive_daemon(&mut self) {
+        self.give_up_waiting();
+        if let State::Connected(..) = self.state {
+            self.state = State::Outliving;
+        }
+    }
+
     /// Ends the caller's request; where too much is under way, it learns that much.
     pub fn refuse(mut self, why: Refusal) {
         if why == Refusal::Busy {
@@ -118,6 +128,7 @@ impl Caller {
         };
         match &mut self.state {
             State::Connected(_, route) => Heard::Gone(Some(*route)),
+            State::Outliving => Heard::Gone(None),
             _ if len == 0 => Heard::Gone(None),
             // Nothing may follow a request.
             State::Waiting(_) => Heard::Gone(None),

@@ -7,9 +7,11 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bulkhead_vchan::Endpoints;
+use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 use qrexec_protocol::exec::Exec;
@@ -21,6 +23,8 @@ use crate::carry_out::{Call, STACK, carry_out};
 
 /// How long the agent may take for its record.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// When to look again where no call could be taken.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
 /// The most calls at one time; past it a connection is closed, and the agent counts its call as ended.
 const CALLS_MAX: usize = 1024;
 
@@ -63,6 +67,11 @@ impl ForkServer {
                 Ok((stream, _)) => self.take(stream),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Calls that end give back what is missing. Who has asked meanwhile stays in line.
+                Err(error) if is_shortage(&error) => {
+                    tracing::warn!("no call is taken for a moment: {error}");
+                    thread::sleep(SHORTAGE_PAUSE);
+                }
                 Err(error) => return error,
             }
         }
@@ -104,6 +113,13 @@ impl ForkServer {
             tracing::error!("cannot take a call: {error}");
         }
     }
+}
+
+/// Whether the system has run out of something for now.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    errno.is_some_and(|errno| shortages.contains(&errno))
 }
 
 /// Hears which call is to be made. Only the agent and the session's own user may say.

@@ -50,9 +50,13 @@ pub struct Program {
 impl Running {
     /// Starts the command.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         one_socket::forget(child.id());
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).inspect_err(|_| {
+            // Nobody would hear of its end.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
         Ok(Self {
             child,
             pidfd,
@@ -140,6 +144,7 @@ impl Program {
     pub fn start(command: &mut Command, errors: bool) -> io::Result<Self> {
         let (input, their_input) = UnixStream::pair()?;
         let (output, their_output) = UnixStream::pair()?;
+        let ends = Ends::new(input, output)?;
         command
             .stdin(OwnedFd::from(their_input))
             .stdout(OwnedFd::from(their_output));
@@ -157,13 +162,14 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        Self::joined(process, input, output, errors)
+        Ok(ends.of(process, errors))
     }
 
     /// The same for a command that keeps a PAM session around the program.
     pub(crate) fn start_in_session(command: &mut Command) -> io::Result<Self> {
         let (input, their_input) = UnixStream::pair()?;
         let (output, their_output) = UnixStream::pair()?;
+        let ends = Ends::new(input, output)?;
         let (errors, their_errors) = io::pipe()?;
         let streams = Streams {
             input: their_input.into(),
@@ -172,27 +178,45 @@ impl Program {
         };
         let process = Running::start_in_session(command, &streams)?;
         drop(streams);
-        Self::joined(process, input, output, Some(errors))
+        Ok(ends.of(process, Some(errors)))
     }
+}
 
-    fn joined(
-        process: Running,
-        input: UnixStream,
-        output: UnixStream,
-        errors: Option<PipeReader>,
-    ) -> io::Result<Self> {
+/// Our ends of a program's streams. They are made before it is started: a program that runs and cannot be
+/// reached would be left alone.
+struct Ends {
+    input: Sink,
+    back: OwnedFd,
+    output: OwnedFd,
+}
+
+impl Ends {
+    fn new(input: UnixStream, output: UnixStream) -> io::Result<Self> {
         // Nothing is to be read from its output.
         output.shutdown(std::net::Shutdown::Write)?;
         let back = OwnedFd::from(input.try_clone()?);
         let input = Sink::owned(input.into())?;
-        let output = OwnedFd::from(output);
+        let output = output.into();
         Ok(Self {
+            input,
+            back,
+            output,
+        })
+    }
+
+    fn of(self, process: Running, errors: Option<PipeReader>) -> Program {
+        let Self {
+            input,
+            back,
+            output,
+        } = self;
+        Program {
             process,
             input,
             output,
             back,
             errors,
             journal: None,
-        })
+        }
     }
 }

@@ -17,7 +17,7 @@ use clap::Parser;
 use nix::unistd::{Uid, User, dup2_stdin};
 use qrexec_agent::ForkServer;
 use qrexec_protocol::version::Version;
-use qrexec_relay::{complain, hear_of_one_socket};
+use qrexec_relay::{allow_many_descriptors, complain, hear_of_one_socket};
 
 /// Starts services in this session when the qrexec agent asks; goes into the background.
 #[derive(Debug, Parser)]
@@ -97,6 +97,7 @@ fn serve(newest: Version) -> anyhow::Result<()> {
         .log_internal_errors(false)
         .init();
     hear_of_one_socket().context("cannot hear a signal")?;
+    allow_many_descriptors().context("cannot raise the limit of descriptors")?;
     let listener = io::stdin().as_fd().try_clone_to_owned();
     let listener = UnixListener::from(listener.context("there is no socket")?);
     let null = File::open("/dev/null").context("cannot open /dev/null")?;

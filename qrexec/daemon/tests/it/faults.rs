@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{RingSizes, State, Vchan};
-use qrexec_protocol::frame::{Kind, frame, hello};
+use qrexec_protocol::agent_link::{FromAgent, ToDaemon};
+use qrexec_protocol::exec::{Route, ServiceConnect};
+use qrexec_protocol::frame::{Incoming, Kind, Receiver, frame, hello};
 use qrexec_protocol::limits::CONTROL_RING;
-use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::trigger::{CallRequest, RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use crate::account::Account;
 use crate::fixture::{Fixture, finish, wait_ready};
 
 /// Starts a call and waits until its service has said something.
@@ -31,9 +35,8 @@ pub fn under_way(command: &mut Command) -> Child {
     child
 }
 
-#[test]
-fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
-    let fixture = Fixture::new();
+/// Kills the agent of `personal` under calls, and starts it again.
+pub fn killed_agent_ends_its_calls_and_comes_back(fixture: &Fixture) {
     fixture.domain(1, "work");
     let ready = fixture.domain(2, "personal");
     fixture.service("test.Long", "echo started; exec cat");
@@ -53,10 +56,13 @@ fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
     }
     fixture.start_agent(2);
     wait_ready(&ready);
-    assert_eq!(
-        finish(&mut fixture.dom0_calls("personal", "exit 3"), b"").code,
-        Some(3)
-    );
+    let again = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
+    assert_eq!(again.code, Some(3), "{}", again.stderr);
+}
+
+#[test]
+fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
+    killed_agent_ends_its_calls_and_comes_back(&Fixture::new());
 }
 
 #[test]
@@ -279,6 +285,127 @@ fn an_agent_that_is_too_old_ends_its_daemon_which_names_both_versions() {
     let told = "error: the qrexec agent of ancient is too old\n\
                 caused by: the peer speaks version 1 of the protocol, this side 2 to 4\n";
     assert!(log.ends_with(told), "{log}");
+}
+
+/// A daemon of the test's own making, which has greeted the agent of a domain.
+fn fake_daemon(fixture: &Fixture, id: u32) -> Vchan {
+    let agent = DomId::new(id).unwrap();
+    let dom0 = fixture.endpoints(0);
+    let mut daemon = dom0.connect(agent, Port::QREXEC, None).unwrap();
+    daemon
+        .write_all_blocking(&hello(Version::V4), None)
+        .unwrap();
+    daemon.read_exact_blocking(&mut [0; 12], None).unwrap();
+    daemon
+}
+
+/// The request that the agent passes on next.
+fn next_request(daemon: &mut Vchan) -> CallRequest {
+    let mut agent = Receiver::<FromAgent>::new();
+    agent.push(&hello(Version::V4));
+    assert!(matches!(agent.next(), Ok(Some(Incoming::Agreed(_)))));
+    let mut byte = [0];
+    loop {
+        daemon.read_exact_blocking(&mut byte, None).unwrap();
+        agent.push(&byte);
+        match agent.next().unwrap() {
+            Some(Incoming::Message(ToDaemon::Trigger(trigger))) => return trigger.check().unwrap(),
+            None => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_call_is_not_told_to_a_daemon_that_knows_nothing_of_it() {
+    let fixture = Fixture::new();
+    fixture.start_agent(1);
+    let mut daemon = fake_daemon(&fixture, 1);
+    let mut call = fixture.domain_calls(1, "dom0", "test.Any");
+    let mut call = call.stdin(Stdio::piped()).spawn().unwrap();
+    let ident = next_request(&mut daemon).ident;
+    let route = Route {
+        domain: DomId::DOM0,
+        port: Port(513),
+    };
+    let connect = ServiceConnect { route, ident };
+    daemon.write_all_blocking(&connect.encode(), None).unwrap();
+    let work = DomId::new(1).unwrap();
+    let service = fixture.endpoints(0).connect(work, route.port, None);
+    drop(daemon);
+    // The next daemon may have given the port to another call by now.
+    let mut daemon = fake_daemon(&fixture, 1);
+    call.kill().unwrap();
+    call.wait().unwrap();
+    let mut next = fixture.domain_calls(1, "dom0", "test.Next");
+    let mut next = next.stderr(Stdio::null()).spawn().unwrap();
+    let request = next_request(&mut daemon);
+    assert_eq!(request.service.to_string(), "test.Next");
+    drop((service, daemon));
+    assert_eq!(next.wait().unwrap().code(), Some(126));
+}
+
+/// Sets how many descriptors a process may have, as far as ours may have so many.
+fn limit_descriptors(process: u32, count: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: Some(maximum.map_or(count, |most| most.min(count))),
+        maximum,
+    };
+    let process = Pid::from_raw(i32::try_from(process).unwrap());
+    prlimit(process, Resource::Nofile, limit).unwrap();
+}
+
+#[test]
+fn a_call_for_which_descriptors_run_out_at_any_step_leaves_nothing_behind() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    let call = || {
+        let mut call = fixture.dom0_calls("work", "QUBESRPC test.True dom0");
+        finish(call.args(["-w", "1"]), b"").code
+    };
+    assert_eq!(call(), Some(0));
+    let before = Account::of(&fixture);
+    let agent = fixture.running()["agent 1"];
+    let mut codes = Vec::new();
+    for more in 0..24 {
+        let open = std::fs::read_dir(format!("/proc/{agent}/fd")).unwrap();
+        limit_descriptors(agent, (open.count() + more) as u64);
+        codes.push(call());
+        limit_descriptors(agent, 20_000);
+        before.processes_come_back(&fixture);
+    }
+    assert_eq!(codes.last(), Some(&Some(0)), "{codes:?}");
+    assert!(codes.contains(&Some(125)), "{codes:?}");
+    assert_eq!(call(), Some(0));
+}
+
+#[test]
+fn an_agent_without_a_descriptor_for_a_caller_waits_for_one() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    let agent = fixture.running()["agent 1"];
+    let log = || {
+        fixture
+            .log("agent 1")
+            .matches("cannot take a caller")
+            .count()
+    };
+    limit_descriptors(agent, 3);
+    let mut call = fixture.domain_calls(1, "dom0", "test.True");
+    let mut call = call.stdin(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while log() < 8 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it was let in");
+    }
+    let tried = begun.elapsed();
+    limit_descriptors(agent, 20_000);
+    assert_eq!(call.wait().unwrap().code(), Some(0));
+    // It looks again now and then, and not all the time.
+    let (times, millis) = (log(), tried.as_millis() as usize);
+    assert!(times <= 4 + millis / 200, "{times} times in {millis} ms");
 }
 
 #[test]

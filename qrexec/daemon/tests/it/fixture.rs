@@ -217,8 +217,22 @@ impl Fixture {
 
     /// Starts the session of the tests' user in a domain, with `MARK` in its environment.
     pub fn start_session(&self, id: u32, mark: &str) {
+        self.start_session_by(self.fork_server(id, mark), id);
+    }
+
+    /// The same with these words of the shell's `ulimit`.
+    pub fn start_session_within(&self, id: u32, mark: &str, limit: &str) {
+        let mut shell = self.placed(Command::new("sh"), id);
+        shell
+            .arg("-c")
+            .arg(format!("ulimit {limit}; exec \"$0\" \"$@\""))
+            .arg(program("qrexec-fork-server"))
+            .env("MARK", mark);
+        self.start_session_by(shell, id);
+    }
+
+    fn start_session_by(&self, mut command: Command, id: u32) {
         let listener = UnixListener::bind(self.session(id, &user())).unwrap();
-        let mut command = self.fork_server(id, mark);
         command
             .arg("--background")
             .stdin(OwnedFd::from(listener))

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -103,6 +104,59 @@ fn a_fork_server_goes_into_the_background_by_itself() {
     let pid = text.strip_prefix("session ").unwrap().trim();
     let pid = Pid::from_raw(pid.parse().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
+}
+
+/// Calls to `work` that go on until their input ends.
+fn open_calls(fixture: &Fixture, count: usize) -> Vec<Child> {
+    let open = || {
+        let mut call = fixture.dom0_calls("work", "QUBESRPC test.Long dom0");
+        call.args(["-w", "1"]).stdin(Stdio::piped());
+        call.stdout(Stdio::piped()).stderr(Stdio::null());
+        call.spawn().unwrap()
+    };
+    (0..count).map(|_| open()).collect()
+}
+
+#[test]
+fn a_session_takes_as_many_calls_as_its_hard_limit_of_descriptors_allows() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.start_session_within(1, "session", "-S -n 64");
+    fixture.service("test.Long", "echo $MARK; exec cat");
+    for mut call in open_calls(&fixture, 30) {
+        let mut line = String::new();
+        let output = call.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert_eq!(line, "session\n");
+        // The others are still under way.
+        std::mem::forget(call.stdin.take());
+    }
+}
+
+#[test]
+fn a_session_that_has_run_out_of_descriptors_takes_calls_again_when_others_have_ended() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.start_session_within(1, "session", "-n 64");
+    fixture.service("test.Long", "exec cat");
+    fixture.service("test.Tell", TELL);
+    let mut calls = open_calls(&fixture, 30);
+    let begun = Instant::now();
+    while calls
+        .iter_mut()
+        .all(|call| call.try_wait().unwrap().is_none())
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "there was enough"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for mut call in calls {
+        drop(call.stdin.take());
+        call.wait().unwrap();
+    }
+    assert_eq!(told(&fixture, "test.Tell+a").1, "session a dom0 hello\n");
 }
 
 #[test]

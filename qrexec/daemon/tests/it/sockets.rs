@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::faults::under_way;
+use crate::faults::{killed_agent_ends_its_calls_and_comes_back, under_way};
 use crate::fixture::{Fixture, finish, wait_ready};
 
 const TELL: &str = r#"read line; echo "$1 of $QREXEC_REMOTE_DOMAIN: $line"; exit 7"#;
@@ -61,25 +61,7 @@ fn megabytes_pass_and_ports_come_back() {
 
 #[test]
 fn a_killed_agent_ends_its_calls_and_comes_back() {
-    let fixture = Fixture::over_sockets();
-    fixture.domain(1, "work");
-    let ready = fixture.domain(2, "personal");
-    fixture.service("test.Long", "echo started; exec cat");
-    let calls = [
-        under_way(&mut fixture.dom0_calls("personal", "QUBESRPC test.Long dom0")),
-        under_way(&mut fixture.domain_calls(1, "personal", "test.Long")),
-    ];
-    fixture.kill("agent 2");
-    for call in calls {
-        let output = call.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(255), "{stderr}");
-        assert!(stderr.contains("the call was cut off"), "{stderr}");
-    }
-    fixture.start_agent(2);
-    wait_ready(&ready);
-    let again = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
-    assert_eq!(again.code, Some(3), "{}", again.stderr);
+    killed_agent_ends_its_calls_and_comes_back(&Fixture::over_sockets());
 }
 
 #[test]
