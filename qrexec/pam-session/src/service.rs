@@ -40,8 +40,11 @@ pub fn start(user: &User, command: &mut Command) -> io::Result<Service> {
         let uid = Uid::from_raw(user.uid.as_raw());
         set_thread_res_uid(uid, uid, uid)?;
         chdir(&user.dir).or_else(|_| chdir("/"))?;
+        // What is started inherits this. No longer than it takes, since the signal would end the whole process.
         before.thread_set_mask()?;
-        command.spawn()
+        let started = command.spawn();
+        awaited.thread_block()?;
+        started
     };
     let started = thread::scope(|scope| scope.spawn(start).join());
     let child = started.map_err(|_| io::Error::other("the thread that starts it has failed"))?;

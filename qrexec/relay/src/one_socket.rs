@@ -67,7 +67,8 @@ pub(crate) fn has_said(child: u32) -> bool {
         .is_some_and(|hearing| hearing.senders().contains(&child))
 }
 
-/// The number stands for another process from now on, or for none.
+/// The child with this number has been reaped: from now on it stands for another process, or for none. Its start
+/// would be too late a time to forget an earlier one, since the new one may have signalled by then.
 pub(crate) fn forget(child: u32) {
     if let Some(hearing) = HEARING.get() {
         hearing.senders().remove(&child);

@@ -51,7 +51,6 @@ impl Running {
     /// Starts the command.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
-        one_socket::forget(child.id());
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).inspect_err(|_| {
             // Nobody would hear of its end.
             let _ = child.kill();
@@ -93,7 +92,9 @@ impl Running {
 
     /// The exit code, if the process has ended.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().ok().flatten().map(exit_code)
+        let status = self.child.try_wait().ok().flatten()?;
+        one_socket::forget(self.child.id());
+        Some(exit_code(status))
     }
 
     /// Whether the program goes on speaking on its input's socket after the end of its output: it has
@@ -128,7 +129,9 @@ impl Running {
 
     /// Waits until the process has ended.
     pub fn reap(&mut self) -> i32 {
-        self.child.wait().map_or(exit::PROBLEM, exit_code)
+        let status = self.child.wait();
+        one_socket::forget(self.child.id());
+        status.map_or(exit::PROBLEM, exit_code)
     }
 }
 

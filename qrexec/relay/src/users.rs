@@ -17,6 +17,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::sys::signal::SigSet;
 use nix::unistd::{User, chdir, initgroups, setgid, setuid};
 use qrexec_protocol::exit;
 
@@ -44,6 +45,8 @@ fn switch(name: &str, words: &[OsString]) -> io::Result<Infallible> {
     if !home_there {
         chdir("/")?;
     }
+    // The agent's threads have signals blocked, which is nothing that a service expects.
+    SigSet::empty().thread_set_mask()?;
     Err(service_command(&user, words).exec())
 }
 

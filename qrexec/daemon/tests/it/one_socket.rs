@@ -35,6 +35,24 @@ fn a_service_may_use_its_input_socket_for_output() {
 }
 
 #[test]
+fn a_service_that_a_root_agent_starts_has_no_signal_blocked() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.Mask", "");
+    // Some shells unblock all signals when they begin.
+    let script = "#!/bin/bash\ngrep SigBlk: /proc/self/status\n";
+    std::fs::write(fixture.path().join("services/test.Mask"), script).unwrap();
+    let outcome = finish(
+        &mut fixture.dom0_calls("work", "QUBESRPC test.Mask dom0"),
+        b"",
+    );
+    assert_eq!(outcome.text(), "SigBlk:\t0000000000000000\n");
+}
+
+#[test]
 fn services_that_have_closed_their_output_are_heard_on_their_input_as_they_signalled() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
@@ -58,7 +76,8 @@ fn services_that_have_closed_their_output_are_heard_on_their_input_as_they_signa
         assert_eq!(Some(line.trim_end()), service.split('+').nth(1));
         (child, output)
     };
-    let mut closed = [begin("test.Closed+a"), begin("test.Closed+b")];
+    let mut closed =
+        ["a", "b", "d", "e", "f", "g"].map(|call| begin(&format!("test.Closed+{call}")));
     let (mut ended, mut output) = begin("test.Ended+c");
     let mut text = String::new();
     output.read_to_string(&mut text).unwrap();
@@ -69,7 +88,7 @@ fn services_that_have_closed_their_output_are_heard_on_their_input_as_they_signa
         output.read_to_string(&mut text).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(7));
     }
-    assert_eq!(text, "got this\ngot this\n");
+    assert_eq!(text, "got this\n".repeat(closed.len()));
     ended.stdin.take().unwrap().write_all(b"go\n").unwrap();
     assert_eq!(ended.wait().unwrap().code(), Some(5));
 }
