@@ -5,7 +5,7 @@ use bulkhead_policy_system::System;
 use bulkhead_types::DomainRef;
 
 use crate::index::Index;
-use crate::places::{Places, Row};
+use crate::places::{Numbers, Places, Row, Rows};
 use crate::target::{Caller, Target};
 
 /// Every caller and target of a system, each with the places of the rules that mean it.
@@ -13,11 +13,9 @@ use crate::target::{Caller, Target};
 /// Only for a caller that is not there the places have to be looked for with each call.
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
-    /// How many words a row has.
-    words: usize,
     /// The domains as callers and then as targets, each in the system's order; `@default`, dom0
     /// and `@dispvm`; disposables.
-    rows: Vec<u64>,
+    rows: Rows,
     domains: usize,
     /// For each domain the row of new disposables that are made from it.
     disposables: Vec<Option<u32>>,
@@ -31,20 +29,21 @@ const DOM0: usize = 1;
 const DISPVM: usize = 2;
 
 impl Bound {
-    /// Looks up all domains once, for many calls.
-    pub fn new(index: &Index, system: &System) -> Self {
+    /// Looks up all domains once, for many calls; `None` for more of them than can be numbered.
+    pub fn new(index: &Index, system: &System) -> Option<Self> {
         let mut bound = Self {
-            words: index.words(),
-            rows: Vec::new(),
+            rows: Rows::default(),
             domains: system.len(),
             disposables: vec![None; system.len()],
             own: Vec::new(),
         };
+        let mut known = Numbers::default();
+        let mut push = |places: Vec<&Places>| bound.rows.push(&places, index.words(), &mut known);
         let references = system.domains().iter().map(|d| d.name.clone());
         let references: Vec<_> = references.map(DomainRef::Name).collect();
         for reference in &references {
             let caller = Caller::new(reference, system);
-            bound.push(index.meaning_caller(&caller));
+            push(index.meaning_caller(&caller))?;
         }
         // No word of a rule depends on who calls but `@dispvm`, and for somebody who is not
         // there it means nothing but itself.
@@ -56,49 +55,35 @@ impl Bound {
         };
         let meaning = |target: &Target| index.meaning_target(target, &nobody, system);
         for domain in system.domains() {
-            bound.push(meaning(&match domain.name.is_dom0() {
+            push(meaning(&match domain.name.is_dom0() {
                 true => Target::AdminVm,
                 false => Target::Domain {
                     domain: domain.clone(),
                     by_uuid: false,
                 },
-            }));
+            }))?;
         }
         for target in [Target::Default, Target::AdminVm, Target::DispVm] {
-            bound.push(meaning(&target));
+            push(meaning(&target))?;
         }
         let default = |at: usize| system.position(system.domains()[at].default_dispvm.as_ref()?);
-        let defaults: Vec<_> = (0..bound.domains).map(default).collect();
+        let defaults: Vec<_> = (0..system.len()).map(default).collect();
         for (at, template) in system.domains().iter().enumerate() {
             if template.template_for_dispvms || defaults.contains(&Some(at)) {
-                bound.disposables[at] = Some(bound.push(meaning(&Target::DispVmOf {
+                bound.disposables[at] = Some(push(meaning(&Target::DispVmOf {
                     template: template.clone(),
                     by_uuid: false,
-                })));
+                }))?);
             }
         }
         let own = defaults.into_iter().map(|at| bound.disposables[at?]);
         bound.own = own.collect();
-        bound
-    }
-
-    /// Adds a row and returns its number.
-    fn push(&mut self, places: Vec<&Places>) -> u32 {
-        let start = self.rows.len();
-        self.rows.resize(start + self.words, 0);
-        for places in places {
-            places.add_to(&mut self.rows[start..]);
-        }
-        start.checked_div(self.words).unwrap_or(0) as u32
-    }
-
-    fn row(&self, number: usize) -> &[u64] {
-        &self.rows[number * self.words..][..self.words]
+        Some(bound)
     }
 
     /// The row of a caller; `None` for one that is not there.
     pub fn source(&self, caller: &Caller<'_>) -> Option<Row<'_>> {
-        Some(Row::Known(self.row(caller.position?)))
+        Some(Row::Known(self.rows.get(caller.position?)))
     }
 
     /// The row of a target that stands at `at` among the domains, if it is one or made from one.
@@ -108,12 +93,12 @@ impl Bound {
         at: Option<usize>,
         caller: &Caller<'_>,
     ) -> Option<Row<'_>> {
-        let fixed = |number| self.row(2 * self.domains + number);
-        let disposable = |row: Option<u32>| row.map(|row| self.row(row as usize));
+        let fixed = |number| self.rows.get(2 * self.domains + number);
+        let disposable = |row: Option<u32>| row.map(|row| self.rows.get(row as usize));
         Some(match target {
             Target::Default => Row::Known(fixed(DEFAULT)),
             Target::AdminVm => Row::Known(fixed(DOM0)),
-            Target::Domain { .. } => Row::Known(self.row(self.domains + at?)),
+            Target::Domain { .. } => Row::Known(self.rows.get(self.domains + at?)),
             Target::DispVmOf { .. } => Row::Known(disposable(self.disposables[at?])?),
             Target::DispVm => match caller.position.and_then(|at| disposable(self.own[at])) {
                 Some(own) => Row::Both(fixed(DISPVM), own),

@@ -7,7 +7,7 @@
 //! get a row of bits each, one for every place, when the system is known ([`Bound`]); a
 //! decision is the first bit that the caller's row, the target's row and the places of the
 //! service and argument have in common. It reads as few words as there are rules about the
-//! service, by sixty-fours.
+//! service, by sixty-fours, and finds at that bit what most rules amount to.
 
 use bulkhead_policy_system::{Domain, Map, System};
 use bulkhead_types::{DomainName, DomainRef, Service};
@@ -15,6 +15,7 @@ use bulkhead_types::{DomainName, DomainRef, Service};
 use crate::pattern::{ArgumentPattern, DomainPattern, Pattern, ServicePattern};
 use crate::places::{Places, Row};
 use crate::rule::Rule;
+use crate::rules::Numbered;
 use crate::target::{Caller, Target};
 
 /// One spelling of a field: its kind and the number of its text.
@@ -50,8 +51,8 @@ impl Key {
 /// The rules of a policy, arranged for finding.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    /// The number of the rule at each place.
-    numbers: Vec<u32>,
+    /// The rule at each place.
+    rules: Vec<Numbered>,
     /// The texts of source and target fields.
     texts: Map<Box<str>, u32>,
     sources: Map<Key, Places>,
@@ -102,8 +103,9 @@ impl Index {
         let mut places: Vec<(u32, u32)> = numbered.collect();
         places.sort_unstable();
         for (place, (_, number)) in places.into_iter().enumerate() {
-            index.numbers.push(number);
-            index.add(place, &rules[number as usize]);
+            let rule = &rules[number as usize];
+            index.rules.push(Numbered::new(number, rule));
+            index.add(place, rule);
         }
         index
     }
@@ -144,7 +146,7 @@ impl Index {
         let groups = self.groups(service);
         let places = groups.flat_map(|(group, argument)| group.of(argument));
         let places = places.flat_map(|places| places.all_in(&source));
-        let mut all: Vec<u32> = places.map(|place| self.numbers[place]).collect();
+        let mut all: Vec<u32> = places.map(|place| self.rules[place].number).collect();
         all.sort_unstable();
         all
     }
@@ -157,26 +159,26 @@ impl Index {
         groups.map(move |group| (group, argument))
     }
 
-    /// The number of the first rule that matches.
+    /// The first rule that matches.
     pub(crate) fn first(
         &self,
         service: &Service,
         caller: &Caller<'_>,
         target: &Target,
         system: &System,
-    ) -> Option<usize> {
+    ) -> Option<Numbered> {
         let source = Row::Any(self.meaning_caller(caller));
         let target = Row::Any(self.meaning_target(target, caller, system));
         self.first_of(service, &source, &target)
     }
 
-    /// The number of the first rule about a service that is in both rows.
+    /// The first rule about a service that is in both rows.
     pub(crate) fn first_of(
         &self,
         service: &Service,
         source: &Row<'_>,
         target: &Row<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Numbered> {
         let groups = self.groups(service);
         let places = groups.filter_map(|(group, argument)| {
             let places = group.of(argument);
@@ -184,13 +186,12 @@ impl Index {
                 .filter_map(|places| places.first_in(source, target))
                 .min()
         });
-        let numbers = places.map(|place| self.numbers[place] as usize);
-        numbers.min()
+        places.map(|place| self.rules[place]).min()
     }
 
     /// How many words a row of all places has.
     pub(crate) fn words(&self) -> usize {
-        self.numbers.len().div_ceil(64)
+        self.rules.len().div_ceil(64)
     }
 
     /// The places of every spelling in the policy that means this caller.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sets of places of rules, sixty-four to a word.
 
+use bulkhead_policy_system::Map;
+
 /// A set of places, of which only the words that are not empty are kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Vec<(u32, u64)>);
@@ -12,13 +14,6 @@ impl Places {
         match self.0.last_mut() {
             Some((last, bits)) if *last == word => *bits |= bit,
             _ => self.0.push((word, bit)),
-        }
-    }
-
-    /// Adds these to a row that has a bit for every place.
-    pub fn add_to(&self, row: &mut [u64]) {
-        for (word, bits) in &self.0 {
-            row[*word as usize] |= bits;
         }
     }
 
@@ -47,13 +42,66 @@ impl Places {
     }
 }
 
+/// Rows that are put together before they are used, with a word for every sixty-four places. At
+/// one position few words differ among the rows. So each is kept once and the rows name it by its
+/// number there, which keeps them in the processor's cache.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    count: u32,
+    numbers: Vec<u16>,
+    words: Vec<Vec<u64>>,
+}
+
+/// The numbers that words have at their positions, while rows are added.
+pub(crate) type Numbers = Map<(usize, u64), u16>;
+
+/// One of these rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    rows: &'a Rows,
+    start: usize,
+}
+
+impl Rows {
+    /// Adds a row and returns its number; `None` when there are more words than numbers for them.
+    pub fn push(&mut self, places: &[&Places], width: usize, known: &mut Numbers) -> Option<u32> {
+        let mut row = vec![0; width];
+        for (word, bits) in places.iter().flat_map(|places| &places.0) {
+            row[*word as usize] |= bits;
+        }
+        self.words.resize_with(width, Vec::new);
+        for (at, bits) in row.into_iter().enumerate() {
+            let next = u16::try_from(self.words[at].len()).ok()?;
+            let number = *known.entry((at, bits)).or_insert(next);
+            if number == next {
+                self.words[at].push(bits);
+            }
+            self.numbers.push(number);
+        }
+        self.count += 1;
+        Some(self.count - 1)
+    }
+
+    pub fn get(&self, number: usize) -> Known<'_> {
+        let start = number * self.words.len();
+        Known { rows: self, start }
+    }
+}
+
+impl Known<'_> {
+    fn word(&self, word: u32) -> u64 {
+        let number = self.rows.numbers[self.start + word as usize];
+        self.rows.words[word as usize][usize::from(number)]
+    }
+}
+
 /// The places of all rules that mean one caller, or one target.
 #[derive(Debug)]
 pub(crate) enum Row<'a> {
-    /// Put together before, with a bit for every place.
-    Known(&'a [u64]),
+    /// Put together before.
+    Known(Known<'a>),
     /// What is in either.
-    Both(&'a [u64], &'a [u64]),
+    Both(Known<'a>, Known<'a>),
     /// What is in any of these.
     Any(Vec<&'a Places>),
 }
@@ -61,8 +109,8 @@ pub(crate) enum Row<'a> {
 impl Row<'_> {
     fn word(&self, word: u32) -> u64 {
         match self {
-            Self::Known(row) => row[word as usize],
-            Self::Both(one, other) => one[word as usize] | other[word as usize],
+            Self::Known(row) => row.word(word),
+            Self::Both(one, other) => one.word(word) | other.word(word),
             Self::Any(all) => all.iter().fold(0, |bits, places| bits | places.word(word)),
         }
     }

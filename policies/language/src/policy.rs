@@ -13,14 +13,14 @@ use crate::index::Index;
 use crate::parser;
 use crate::relay::Relay;
 use crate::rule::{Action, Options, Rule};
-use crate::rules::{Brief, HeldRule, Rules};
+use crate::rules::{Brief, HeldRule, Numbered};
 use crate::target::{Caller, Destination, Target};
 use crate::verdict::{Denial, Grant, Question, Reason, Verdict};
 
 /// A complete policy. It never changes; a new one takes its place.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) rules: Arc<Vec<Rule>>,
     pub(crate) index: Index,
     sources: SourceMap,
     warnings: Vec<Diagnostic>,
@@ -42,7 +42,7 @@ impl Policy {
         }
         Ok(Self {
             index: Index::new(&parsed.rules),
-            rules: Arc::new(Rules::new(parsed.rules)),
+            rules: Arc::new(parsed.rules),
             sources: parsed.sources,
             warnings: parsed.diagnostics,
         })
@@ -98,7 +98,7 @@ impl Policy {
         &self,
         system: &System,
         call: &Call,
-        first: impl FnOnce(&Caller<'_>, &Target, Option<usize>) -> Option<usize>,
+        first: impl FnOnce(&Caller<'_>, &Target, Option<usize>) -> Option<Numbered>,
     ) -> Verdict {
         let caller = Caller::new(&call.source, system);
         let (target, at) = match Target::located(&call.target, system) {
@@ -106,7 +106,7 @@ impl Policy {
             Err(template) => return deny(Denial::NoSuchTemplate(template), None),
         };
         match first(&caller, &target, at) {
-            Some(number) => self.apply(number, call, &caller, target, system),
+            Some(found) => self.apply(found, call, &caller, target, system),
             None => deny(Denial::NoRule, None),
         }
     }
@@ -131,14 +131,15 @@ impl Policy {
 
     fn apply(
         &self,
-        number: usize,
+        found: Numbered,
         call: &Call,
         caller: &Caller<'_>,
         target: Target,
         system: &System,
     ) -> Verdict {
+        let number = found.number as usize;
         let rule = HeldRule::new(&self.rules, number);
-        let action = match self.rules.brief(number) {
+        let action = match found.brief {
             Brief::Deny => return deny(Denial::Rule, Some(rule)),
             Brief::Allow => return allow(rule, &Options::default(), call, caller, target, system),
             Brief::Other => &self.rules[number].action,

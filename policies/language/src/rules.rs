@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The rules of a policy in their order, and one of them held with the others.
+//! What a rule amounts to, and a rule held with the policy it is one of.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use crate::rule::{Action, Rule};
 
-/// All rules of a policy.
-#[derive(Debug, Default)]
-pub(crate) struct Rules {
-    all: Vec<Rule>,
-    briefs: Vec<Brief>,
+/// A rule by its number, with what it amounts to, so that most decisions need not look at the
+/// rule itself: there are too many for the processor to have them at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Numbered {
+    pub number: u32,
+    pub brief: Brief,
 }
 
-/// What most rules amount to, so that a decision needs not look at the rule itself: there are
-/// too many for the processor to have them at hand.
-#[derive(Clone, Copy, Debug)]
+/// What most rules amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Brief {
     Deny,
     /// To where the call was meant to go, which is started if need be.
@@ -25,41 +25,26 @@ pub(crate) enum Brief {
     Other,
 }
 
-impl Rules {
-    pub fn new(all: Vec<Rule>) -> Self {
-        let brief = |rule: &Rule| match &rule.action {
+impl Numbered {
+    pub fn new(number: u32, rule: &Rule) -> Self {
+        let brief = match &rule.action {
             Action::Deny { .. } => Brief::Deny,
             Action::Allow(options) if options.target.is_none() && options.autostart => Brief::Allow,
             Action::Allow(_) | Action::Ask { .. } => Brief::Other,
         };
-        Self {
-            briefs: all.iter().map(brief).collect(),
-            all,
-        }
-    }
-
-    pub fn brief(&self, number: usize) -> Brief {
-        self.briefs[number]
-    }
-}
-
-impl Deref for Rules {
-    type Target = [Rule];
-
-    fn deref(&self) -> &[Rule] {
-        &self.all
+        Self { number, brief }
     }
 }
 
 /// A rule with the policy it is one of: to hold one touches no memory of the rule itself.
 #[derive(Clone)]
 pub(crate) struct HeldRule {
-    rules: Arc<Rules>,
+    rules: Arc<Vec<Rule>>,
     number: usize,
 }
 
 impl HeldRule {
-    pub fn new(rules: &Arc<Rules>, number: usize) -> Self {
+    pub fn new(rules: &Arc<Vec<Rule>>, number: usize) -> Self {
         Self {
             rules: rules.clone(),
             number,
