@@ -16,10 +16,10 @@
 //! | `reaches-network`, `reaches-dom0`, `reaches-offline` | see the module `reach` |
 
 use bulkhead_policy::{
-    Action, Caller, Diagnostic, DomainPattern, DomainRef, Pattern, Policy, Redirect, Rule,
-    ServicePattern, System, nearest,
+    Action, Diagnostic, DomainRef, Pattern, Policy, Redirect, Rule, ServicePattern, System, nearest,
 };
 
+use crate::missing;
 use crate::plane::Plane;
 use crate::reach::{self, Networks};
 use crate::relation::{Outcome, Relation, Values, kinds_of};
@@ -43,7 +43,7 @@ pub fn lint(
         found.extend(misspelt_service(rule));
         found.extend(dangerous(rule));
         if let Some(system) = system {
-            names(rule, system, &mut found);
+            found.extend(missing::findings(rule, policy, system));
         }
     }
     if let Some(system) = system {
@@ -103,84 +103,6 @@ fn dangerous(rule: &Rule) -> Option<Diagnostic> {
     Some(warning.help("name the callers, or write `ask`"))
 }
 
-/// Names, tags and classes that are not in the system.
-fn names(rule: &Rule, system: &System, found: &mut Vec<Diagnostic>) {
-    let mut finding = |code, message: String, likely: Option<String>| {
-        let warning = Diagnostic::warning(rule.span, message).code(code);
-        found.push(match likely {
-            Some(likely) => warning.help(format!("did you mean `{likely}`?")),
-            None => warning,
-        });
-    };
-    let mut domain = |pattern: &DomainPattern, template: bool| {
-        let parsed = DomainRef::parse(&pattern.to_string());
-        let known = parsed.ok().and_then(|domain| system.find(&domain));
-        match known {
-            None => {
-                let names = system.domains().iter().map(|d| d.name.as_str());
-                let message = format!("there is no domain `{pattern}`");
-                finding(
-                    "no-such-domain",
-                    message,
-                    nearest(&pattern.to_string(), names),
-                );
-            }
-            Some(known) if template && !known.template_for_dispvms => {
-                let message = format!("`{pattern}` is no template for disposables");
-                finding("not-a-template", message, None);
-            }
-            Some(_) => {}
-        }
-    };
-    for pattern in [&rule.source, &rule.target] {
-        match pattern {
-            Pattern::Domain(name) => domain(name, false),
-            Pattern::DispVmOf(name) => domain(name, true),
-            _ => {}
-        }
-    }
-    let default = match &rule.action {
-        Action::Ask { default_target, .. } => default_target.as_ref(),
-        _ => None,
-    };
-    for redirect in rule.action.redirect().into_iter().chain(default) {
-        match redirect {
-            Redirect::Domain(name) => domain(name, false),
-            Redirect::DispVmOf(name) => domain(name, true),
-            Redirect::AdminVm | Redirect::DispVm => {}
-        }
-    }
-    for pattern in [&rule.source, &rule.target] {
-        let all = || system.domains().iter();
-        match pattern {
-            Pattern::Tag(tag) | Pattern::DispVmTag(tag) => {
-                let mut tags = all().flat_map(|d| &d.tags);
-                if !tags.any(|own| own == &**tag) {
-                    let tags = all().flat_map(|d| d.tags.iter().map(String::as_str));
-                    let message = format!("no domain has the tag `{tag}`");
-                    finding("no-such-tag", message, nearest(tag, tags));
-                }
-            }
-            Pattern::Type(class) if !all().any(|d| *d.class == **class) => {
-                const CLASSES: [&str; 6] = [
-                    "AdminVM",
-                    "AppVM",
-                    "DispVM",
-                    "RemoteVM",
-                    "StandaloneVM",
-                    "TemplateVM",
-                ];
-                // A class that exists may have no domain today.
-                if !CLASSES.contains(&&**class) {
-                    let message = format!("there is no class `{class}`");
-                    finding("no-such-class", message, nearest(class, CLASSES));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// What each rule comes to, over all calls of the system.
 #[derive(Clone, Copy, Default)]
 struct Use {
@@ -207,9 +129,11 @@ fn in_system(policy: &Policy, system: &System, found: &mut Vec<Diagnostic>) {
                     let question = values.questions.get(question);
                     uses[rule].asks = true;
                     uses[rule].default_offered |= question.default.is_some();
-                    let reference = DomainRef::Name(plane.rows[row].name.clone());
-                    let caller = Caller::new(&reference, system).domain;
-                    uses[rule].answered |= caller.is_some_and(|d| d.guivm.is_some());
+                    let name = &plane.rows[row].name;
+                    let caller = system.find(&DomainRef::Name(name.clone()));
+                    // Dom0 has a screen of its own.
+                    uses[rule].answered |=
+                        name.is_dom0() || caller.is_some_and(|d| d.guivm.is_some());
                 }
             }
         }

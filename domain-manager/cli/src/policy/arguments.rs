@@ -143,7 +143,8 @@ pub struct Check {
 }
 
 const CHECK_HELP: &str = "\
-Errors keep a policy from going live, and the exit code is 1. Warnings have a code:
+Errors keep a policy from going live, and the exit code is 1. Warnings have a code; a name that is
+missing is told once, where it stands first:
   shadowed             an earlier rule takes all calls of this one
   dangerous-wildcard   every domain may do what amounts to control, unasked
   unknown-service      the service looks like a misspelt one
@@ -184,6 +185,12 @@ A file of expectations declares domains and says what has to come of calls betwe
   work -> vault    qubes.Filecopy  deny
   work -> @dispvm  qubes.OpenInVM  allow target=@dispvm:disp-base
   work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
+  @anyvm -> vault  qubes.VMShell   deny  notify=yes
+
+@anyvm, *, @tag:TAG and @type:CLASS mean all domains of that kind: an expectation is met if every call
+of it is decided so. A remote domain has `relayvm=` and `transport_rpc=`, and `guivm=` alone is a domain
+on nobody's screen. `allow` may be followed by target, `ask` by default_target and targets, both by user
+and autostart, and each verdict by notify.
 
 A file that declares no domain is about those of --system. The exit code is 1 when an expectation is
 not met.";
@@ -325,7 +332,9 @@ The policy has to be without errors, and every expectation in its `*.test` files
 generation was applied, changes in the policy directory change nothing until they are applied.
 
 Where /etc/bulkhead/policy-keys holds public keys (NAME.pub), each file has to be signed for by a key
-that owns it, now or in an earlier generation that holds it unchanged; and nothing else is live.
+that owns it, now or in an earlier generation that holds it unchanged; and nothing else is live. The first
+line of NAME.pub is what `new-key` printed; each further line names files that the key owns, such as
+`30-user.policy` or `include/*`. Without such lines it owns all.
 
 Old generations lose their files and stay in the log. The live one and the one before it keep theirs, and
 so do the newest 50 and all of the last 90 days: `keep` and `days` in the section `[generations]` of

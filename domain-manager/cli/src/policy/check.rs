@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy check`.
 
-use bulkhead_policy::{Diagnostic, Policy};
-use policy_analysis::{Networks, lint};
+use std::collections::BTreeSet;
+
+use bulkhead_policy::{Diagnostic, Policy, SourceMap};
+use policy_analysis::{Networks, each_once, lint};
 use policyd::render;
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
             print_json(&Checked {
                 valid: false,
                 rules: 0,
-                files: rejected.sources.files().count(),
+                files: files_in(&rejected.sources),
                 diagnostics: texts
                     .map(|d| DiagnosticText::new(d, &rejected.sources))
                     .collect(),
@@ -45,7 +47,7 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
     };
     let findings = findings(client, asked, &policy)?;
     let code = u8::from(asked.strict && !findings.is_empty());
-    let (rules, files) = (policy.rules().len(), policy.sources().files().count());
+    let (rules, files) = (policy.rules().len(), files_in(policy.sources()));
     if json {
         let texts = findings
             .iter()
@@ -68,6 +70,12 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
     Ok(code)
 }
 
+/// How many files there are, each once however often it is included.
+fn files_in(sources: &SourceMap) -> usize {
+    let names: BTreeSet<&str> = sources.files().map(|file| &*file.name).collect();
+    names.len()
+}
+
 /// What the parser warned of, and what lint finds: by the policy alone, or in the domains that
 /// are named or, for the system's own policy, there.
 fn findings(client: &Client, asked: &Check, policy: &Policy) -> Result<Vec<Diagnostic>, Failure> {
@@ -85,5 +93,5 @@ fn findings(client: &Client, asked: &Check, policy: &Policy) -> Result<Vec<Diagn
     let networks = networks.filter(|networks: &&Networks| !networks.is_empty());
     let mut findings = policy.warnings().to_vec();
     findings.extend(lint(policy, system, networks));
-    Ok(findings)
+    Ok(each_once(findings, policy.sources()))
 }

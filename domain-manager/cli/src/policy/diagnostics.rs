@@ -9,8 +9,7 @@ use serde::Serialize;
 pub struct DiagnosticText {
     /// `error` or `warning`.
     severity: &'static str,
-    /// A word that stays the same when sentences change.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// A word that stays the same when sentences change; null for an error.
     code: Option<&'static str>,
     /// What, in one line.
     message: String,

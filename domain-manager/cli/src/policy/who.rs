@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy who-can` and `bulkhead policy matrix`.
 
-use bulkhead_policy::Policy;
+use std::collections::BTreeSet;
+
+use bulkhead_policy::{DomainRef, Policy, ServicePattern, System, nearest};
 use comfy_table::{Table, presets};
 use policy_analysis::{Access, Cell, Decided, Matrix, listed, who_can};
 use serde::Serialize;
@@ -47,8 +49,40 @@ pub fn show(client: &Client, asked: &WhoCan, json: bool) -> Result<u8, Failure> 
         print_json(&found.iter().map(text).collect::<Vec<_>>())?;
     } else {
         print(&told(&found, &policy))?;
+        if found.is_empty() {
+            let unknown = [
+                unknown_service(service, &policy),
+                target.and_then(|to| unknown_target(to, &system)),
+            ];
+            print(&unknown.into_iter().flatten().collect::<String>())?;
+        }
     }
     Ok(0)
+}
+
+/// A sentence about a service that no rule names: a misspelt one is called by nobody.
+fn unknown_service(service: &str, policy: &Policy) -> Option<String> {
+    let named = policy.rules().filter_map(|rule| match &rule.service {
+        ServicePattern::Named(name) => Some(&**name),
+        ServicePattern::Any => None,
+    });
+    let named: BTreeSet<&str> = named.collect();
+    let missing = !named.contains(service);
+    missing.then(|| sentence("No rule names the service", service, named))
+}
+
+/// A sentence about a target that is not there.
+fn unknown_target(target: &str, system: &System) -> Option<String> {
+    let domain = DomainRef::parse(target.strip_prefix("@dispvm:").unwrap_or(target)).ok()?;
+    let missing = !domain.is_dom0() && system.find(&domain).is_none();
+    let names = system.domains().iter().map(|domain| domain.name.as_str());
+    missing.then(|| sentence("There is no domain", target, names))
+}
+
+fn sentence<'a>(what: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let likely = nearest(word, known);
+    let likely = likely.map_or(String::new(), |likely| format!(" Did you mean `{likely}`?"));
+    format!("{what} `{word}`.{likely}\n")
 }
 
 /// The target that was named, in either way.
@@ -146,6 +180,9 @@ pub fn matrix(client: &Client, asked: &MatrixOf, json: bool) -> Result<u8, Failu
         })?;
     } else {
         print(&drawn(&matrix))?;
+        if let Some(unknown) = service.and_then(|service| unknown_service(service, &policy)) {
+            print(&format!("\n{unknown}"))?;
+        }
     }
     Ok(0)
 }

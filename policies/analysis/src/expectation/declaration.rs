@@ -5,7 +5,14 @@ use bulkhead_policy::{Diagnostic, Domain, nearest};
 use bulkhead_policy_text::Word;
 use bulkhead_types::DomainName;
 
-const PROPERTIES: [&str; 3] = ["default_dispvm", "tags", "uuid"];
+const PROPERTIES: [&str; 6] = [
+    "default_dispvm",
+    "guivm",
+    "relayvm",
+    "tags",
+    "transport_rpc",
+    "uuid",
+];
 const FLAGS: [&str; 3] = ["template_for_dispvms", "halted", "internal"];
 
 /// Dom0, which is there without being declared.
@@ -33,9 +40,18 @@ pub(super) fn domain(first: Word<'_>, rest: &[Word<'_>]) -> Result<Domain, Diagn
             ("halted", "") => domain.power_state = "Halted".to_owned(),
             ("internal", "") => domain.internal = true,
             ("tags", tags) => domain.tags = tags.split(',').map(str::to_owned).collect(),
-            ("default_dispvm", template) => {
-                let template = DomainName::parse(template);
-                domain.default_dispvm = Some(template.map_err(|e| wrong(*word, e.to_string()))?);
+            ("transport_rpc", rpc) if !rpc.is_empty() => {
+                domain.transport_rpc = Some(rpc.to_owned());
+            }
+            // Nobody can be asked on behalf of a domain that is on no screen.
+            ("guivm", "") => domain.guivm = None,
+            (key @ ("default_dispvm" | "guivm" | "relayvm"), other) => {
+                let other = DomainName::parse(other).map_err(|e| wrong(*word, e.to_string()))?;
+                match key {
+                    "default_dispvm" => domain.default_dispvm = Some(other),
+                    "guivm" => domain.guivm = Some(other),
+                    _ => domain.relayvm = Some(other),
+                }
             }
             ("uuid", uuid) => {
                 domain.uuid = Some(

@@ -16,14 +16,18 @@
 //! be one of the domains.
 //!
 //! Dom0 is there without being declared. A target may be left out, which asks for `@default`.
-//! `target=`, `user=` and `autostart=` are about an `allow`; `default_target=` and `targets=`
-//! (all choices, sorted, with commas) about an `ask`.
+//! `target=` is about an `allow`; `default_target=` and `targets=` (all choices, with commas)
+//! about an `ask`; `user=` and `autostart=` about both, and `notify=` about any verdict.
+//!
+//! `@anyvm`, `*`, `@tag:TAG` and `@type:CLASS` mean all domains of that kind, and none of their
+//! calls to another may be decided otherwise: `@anyvm -> vault qubes.VMShell deny`.
 #![expect(
     clippy::result_large_err,
     reason = "an error is made once and ends in a list; it is not passed up a hot path"
 )]
 
 mod declaration;
+mod ends;
 
 use bulkhead_policy::{
     Call, Diagnostic, DomainRef, Policy, Rejected, Requested, SourceMap, Span, System, Verdict,
@@ -32,8 +36,17 @@ use bulkhead_policy::{
 use bulkhead_policy_text::{Word, words};
 use bulkhead_types::Service;
 
+use ends::End;
+
 const VERDICTS: [&str; 3] = ["allow", "deny", "ask"];
-const KEYS: [&str; 5] = ["target", "user", "autostart", "default_target", "targets"];
+const KEYS: [&str; 6] = [
+    "target",
+    "user",
+    "autostart",
+    "default_target",
+    "targets",
+    "notify",
+];
 
 /// One file of expectations.
 #[derive(Clone, Debug)]
@@ -47,7 +60,9 @@ pub struct Expectations {
 #[derive(Clone, Debug)]
 struct Expectation {
     span: Span,
-    call: Call,
+    source: End<DomainRef>,
+    service: Service,
+    target: End<Requested>,
     verdict: String,
     details: Vec<(String, String, Span)>,
 }
@@ -122,14 +137,54 @@ impl Expectations {
 }
 
 fn fails(expected: &Expectation, policy: &Policy, system: &System) -> Option<Diagnostic> {
-    let source = &expected.call.source;
-    if system.find(source).is_none() {
-        // Such a call is always denied, so that expecting it would hold nothing.
-        let message = format!("there is no domain `{source}` that could call");
+    let wrong = |message: String| {
         let way_out = "the domains that a file is about are declared in it: `domain NAME CLASS`";
-        return Some(Diagnostic::error(expected.span, message).note(way_out));
+        Some(Diagnostic::error(expected.span, message).note(way_out))
+    };
+    let callers = match expected.source.callers(system) {
+        Ok(callers) => callers,
+        Err(none) => return wrong(none),
+    };
+    let mut failed: Vec<(Call, Diagnostic)> = Vec::new();
+    for source in callers {
+        let targets = match expected.target.targets(&source, system) {
+            Ok(targets) => targets,
+            Err(none) => return wrong(none),
+        };
+        for target in targets {
+            let call = Call {
+                source: source.clone(),
+                service: expected.service.clone(),
+                target,
+            };
+            let error = call_fails(expected, &call, policy, system);
+            failed.extend(error.map(|error| (call, error)));
+        }
     }
-    let verdict = policy.evaluate(system, &expected.call);
+    let more = failed.len().saturating_sub(1);
+    let (call, error) = failed.into_iter().next()?;
+    if matches!(
+        (&expected.source, &expected.target),
+        (End::One(_), End::One(_))
+    ) {
+        return Some(error);
+    }
+    let further = match more {
+        0 => String::new(),
+        1 => ", and for one other call".to_owned(),
+        many => format!(", and for {many} other calls"),
+    };
+    let target = ends::told(&call.target);
+    Some(error.note(format!("for {} -> {target}{further}", call.source)))
+}
+
+fn call_fails(
+    expected: &Expectation,
+    call: &Call,
+    policy: &Policy,
+    system: &System,
+) -> Option<Diagnostic> {
+    let verdict = policy.evaluate(system, call);
     let decided = match verdict.rule() {
         Some(rule) => format!("decided by {}: `{rule}`", rule.location),
         None => "no rule decided".to_owned(),
@@ -147,9 +202,20 @@ fn fails(expected: &Expectation, policy: &Policy, system: &System) -> Option<Dia
         let found = detail(&verdict, key);
         let found = found.unwrap_or_else(|| "nothing".to_owned());
         let message = format!("expected `{key}={wanted}`, found `{found}`");
-        (found != *wanted).then(|| Diagnostic::error(*span, message).note(&*decided))
+        let met = match key.as_str() {
+            "targets" => sorted(&found) == sorted(wanted),
+            _ => found == *wanted,
+        };
+        (!met).then(|| Diagnostic::error(*span, message).note(&*decided))
     };
     expected.details.iter().find_map(wrong)
+}
+
+/// The order in which a person lists choices is no matter.
+fn sorted(names: &str) -> Vec<&str> {
+    let mut names: Vec<_> = names.split(',').collect();
+    names.sort_unstable();
+    names
 }
 
 fn detail(verdict: &Verdict, key: &str) -> Option<String> {
@@ -158,6 +224,9 @@ fn detail(verdict: &Verdict, key: &str) -> Option<String> {
         (Verdict::Allow(grant), "target") => Some(grant.destination().to_string()),
         (Verdict::Allow(grant), "user") => grant.user().map(str::to_owned),
         (Verdict::Allow(grant), "autostart") => Some(yes_or_no(grant.autostart())),
+        (Verdict::Allow(grant), "notify") => Some(yes_or_no(grant.notify())),
+        (Verdict::Ask(_), "notify") => Some(yes_or_no(verdict.rule()?.action.notify())),
+        (Verdict::Deny(reason), "notify") => Some(yes_or_no(reason.notify())),
         (Verdict::Ask(question), "default_target") => question.default().map(ToString::to_string),
         (Verdict::Ask(question), "user") => question.user().map(str::to_owned),
         (Verdict::Ask(question), "autostart") => Some(yes_or_no(question.autostart())),
@@ -210,14 +279,11 @@ fn expectation(words: &[Word<'_>]) -> Result<Expectation, Diagnostic> {
             }
         }
     }
-    let call = Call {
-        source: DomainRef::parse(source.text).map_err(|e| wrong(source, e.to_string()))?,
-        service: Service::parse(service.text).map_err(|e| wrong(service, e.to_string()))?,
-        target: Requested::parse(target).map_err(|e| wrong(words[2], e.to_string()))?,
-    };
     Ok(Expectation {
         span,
-        call,
+        source: End::caller(source.text).map_err(|why| wrong(source, why))?,
+        service: Service::parse(service.text).map_err(|e| wrong(service, e.to_string()))?,
+        target: End::target(target).map_err(|why| wrong(words[2], why))?,
         verdict: verdict.text.to_owned(),
         details: pairs,
     })

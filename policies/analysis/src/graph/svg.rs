@@ -201,7 +201,7 @@ fn line(from: (f64, f64), to: (f64, f64), by: &Node, edge: &Edge, tip: bool) -> 
 }
 
 fn card(node: &Node, x: f64, y: f64) -> String {
-    let (full, short) = (escaped(&node.name), escaped(&cut(&node.name, NAME_MAX - 4)));
+    let (full, short) = (escaped(&node.name), escaped(&cut(&node.name, NAME_MAX - 6)));
     format!(
         "<g><title>{full}</title><rect class=\"card\" x=\"{x}\" y=\"{y:.1}\" width=\"{NODE}\" height=\"{HIGH}\" rx=\"8\"/>\
          <rect x=\"{x}\" y=\"{y:.1}\" width=\"7\" height=\"{HIGH}\" rx=\"3.5\" fill=\"{}\"/>\

@@ -52,7 +52,7 @@ domain work
 domain work AppVM halt
 work vault s deny
 work -> vault s denny
-work -> @anyvm s deny
+work -> @dispvm: s deny
 work -> vault s allow usr=x
 ";
     insta::assert_snapshot!(shown(&Expectations::parse("t", text).unwrap_err()), @r"
@@ -71,9 +71,9 @@ work -> vault s allow usr=x
       | work -> vault s denny
       |                 ^^^^^ 
       help: did you mean `deny`?
-    t:5:9: error: `@anyvm` is not a target a call can ask for
-      | work -> @anyvm s deny
-      |         ^^^^^^ 
+    t:5:9: error: `@dispvm:` is not a target a call can ask for
+      | work -> @dispvm: s deny
+      |         ^^^^^^^^ 
     t:6:23: error: nothing can be expected of `usr`
       | work -> vault s allow usr=x
       |                       ^^^^^ 
@@ -96,6 +96,67 @@ fn an_expectation_of_a_domain_that_is_not_there_is_not_met() {
     t:1:1: error: there is no domain `work` that could call
       | work -> vault qubes.Gpg deny
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 
+      note: the domains that a file is about are declared in it: `domain NAME CLASS`
+    ");
+}
+
+#[test]
+fn an_expectation_of_all_domains_of_a_kind_is_held_against_each() {
+    let text = "\
+domain work AppVM tags=office
+domain mail AppVM tags=office
+domain vault AppVM
+domain far RemoteVM relayvm=mail transport_rpc=t.Send
+domain unseen AppVM guivm=
+@tag:office -> vault qubes.Gpg allow
+@anyvm -> vault qubes.Gpg allow
+* -> @anyvm qubes.VMShell deny
+work -> @type:AppVM qubes.Filecopy ask
+work -> far qubes.Remote allow target=far
+work -> mail quiet deny notify=no
+work -> mail loud deny notify=no
+work -> mail qubes.Filecopy ask targets=vault,unseen,mail,far
+@tag:gone -> vault qubes.Gpg deny
+work -> @type:DispVM qubes.Gpg deny
+";
+    let policy = policy(
+        "\
+qubes.Gpg * @tag:office vault allow
+qubes.VMShell * work @dispvm ask
+qubes.VMShell * mail vault allow
+qubes.Filecopy * work @anyvm ask
+qubes.Remote * work far allow
+quiet * * * deny notify=no
+loud * * * deny
+",
+    );
+    let expectations = Expectations::parse("t", text).unwrap();
+    let failed = Rejected {
+        diagnostics: expectations.check(&policy, &System::default()),
+        sources: expectations.sources().clone(),
+    };
+    insta::assert_snapshot!(shown(&failed), @r"
+    t:7:1: error: expected `allow`, the policy says `deny`
+      | @anyvm -> vault qubes.Gpg allow
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no rule allows the call
+      note: no rule decided
+      note: for far -> vault, and for 2 other calls
+    t:8:1: error: expected `deny`, the policy says `allow`
+      | * -> @anyvm qubes.VMShell deny
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 
+      note: decided by p:3: `qubes.VMShell * mail vault allow`
+      note: for mail -> vault
+    t:12:24: error: expected `notify=no`, found `yes`
+      | work -> mail loud deny notify=no
+      |                        ^^^^^^^^^ 
+      note: decided by p:7: `loud * * * deny`
+    t:14:1: error: there is no domain with the tag `gone` that could call
+      | @tag:gone -> vault qubes.Gpg deny
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 
+      note: the domains that a file is about are declared in it: `domain NAME CLASS`
+    t:15:1: error: there is no domain of the class `DispVM` to call
+      | work -> @type:DispVM qubes.Gpg deny
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 
       note: the domains that a file is about are declared in it: `domain NAME CLASS`
     ");
 }

@@ -2,7 +2,7 @@
 //! What is suspicious about a policy that parses.
 
 use bulkhead_policy::{Domain, System};
-use policy_analysis::{Networks, lint};
+use policy_analysis::{Networks, each_once, lint};
 
 use policy_samples::small::{domain, policy, system};
 
@@ -90,9 +90,35 @@ s * @type:StandaloneVM uuid:11111111-1111-4111-8111-111111111111 deny
     2 no-such-domain: there is no domain `gone`
     2 not-a-template: `vault` is no template for disposables
     3 no-such-tag: no domain has the tag `ofice` [did you mean `office`?]
-    4 not-a-template: `work` is no template for disposables
     4 no-such-class: there is no class `AppVm` [did you mean `AppVM`?]
+    4 not-a-template: `work` is no template for disposables
     ");
+}
+
+#[test]
+fn a_name_that_is_not_there_is_told_once_where_it_stands() {
+    let rules = "\
+s * work @anyvm ask
+t * @tag:gone @anyvm allow
+t * @tag:gone @tag:gone deny
+u * work vault allow target=gone
+u * work @adminvm allow target=gone
+u * personal vault allow target=gone
+u * personal @adminvm allow target=gone
+u * vault work allow target=gone
+";
+    let policy = policy(rules);
+    let told = each_once(lint(&policy, Some(&system()), None), policy.sources());
+    let lines = told.iter().map(|d| {
+        let span = d.span.unwrap();
+        let notes: Vec<_> = d.notes.iter().map(|n| &*n.message).collect();
+        let (at, word) = (policy.sources().location(span), policy.sources().text(span));
+        format!("{at}:{} {word}: {} {notes:?}\n", at.column, d.message)
+    });
+    insta::assert_snapshot!(lines.collect::<String>(), @r#"
+    p:2:10 gone: no domain has the tag `gone` ["also at p:3"]
+    p:4:29 gone: there is no domain `gone` ["also at p:5, p:6, p:7 and 1 more"]
+    "#);
 }
 
 #[test]
@@ -102,16 +128,24 @@ s * @tag:office vault deny
 s * work vault ask
 t * work @default ask
 u * dom0 work ask
+u * unseen work ask
 v * work @anyvm ask default_target=hidden
 w * @type:AppVM @type:AppVM allow
 w * work personal deny
 ";
-    insta::assert_snapshot!(found(rules, Some(&system()), None), @r"
+    let unseen = Domain {
+        guivm: None,
+        ..domain("unseen", "AppVM")
+    };
+    let small = system();
+    let domains = small.domains().iter().map(|d| (**d).clone());
+    let system = System::new(domains.chain([unseen]));
+    insta::assert_snapshot!(found(rules, Some(&system), None), @r"
     2 never-decides: the rule decides no call of this system: earlier ones take them all [move it up, or delete it]
     3 never-answered: the rule asks, but there is never a target to choose [add `target=DOMAIN`, or rules that allow some targets]
-    4 never-answered: the rule asks, but none of its callers is on anybody's screen [write `allow` or `deny`; callers without a `guivm` are refused unasked]
-    5 default-not-offered: the `default_target=` is never among the targets to choose [it has to be a target that some rule for the caller allows]
-    7 never-decides: the rule decides no call of this system: earlier ones take them all [move it up, or delete it]
+    5 never-answered: the rule asks, but none of its callers is on anybody's screen [write `allow` or `deny`; callers without a `guivm` are refused unasked]
+    6 default-not-offered: the `default_target=` is never among the targets to choose [it has to be a target that some rule for the caller allows]
+    8 never-decides: the rule decides no call of this system: earlier ones take them all [move it up, or delete it]
     ");
 }
 

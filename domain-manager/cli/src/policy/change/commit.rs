@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! From a changed set to files on the disk, and on to the live policy.
 
-use bulkhead_policy::{Diagnostic, Policy};
+use std::collections::HashSet;
+
+use bulkhead_policy::{Diagnostic, Policy, Span};
 use policy_administration::{Set, replace_file};
 use policy_analysis::{Difference, lint};
 use policy_generations::Store;
@@ -112,19 +114,16 @@ impl Checked<'_> {
             warnings.extend(lint(policy, known, None));
             warnings
         };
-        let before = old.map(|old| (warnings(old), old));
-        let is_new = |warning: &Diagnostic| {
-            let same = |other: &Diagnostic, old: &Policy| {
-                let text = |policy: &Policy, d: &Diagnostic| {
-                    d.span.map(|span| policy.sources().text(span).to_owned())
-                };
-                other.message == warning.message && text(old, other) == text(&self.policy, warning)
-            };
-            let known = before.as_ref();
-            !known.is_some_and(|(others, old)| others.iter().any(|other| same(other, old)))
+        // What is told of one word of a line is told of its rule.
+        let said = |policy: &Policy, warning: &Diagnostic| {
+            let line = warning.span.map(|span| line_of(policy, span));
+            (warning.message.clone(), line)
         };
+        let before: HashSet<_> = old.map_or_else(HashSet::new, |old| {
+            warnings(old).iter().map(|w| said(old, w)).collect()
+        });
         let mut new = warnings(&self.policy);
-        new.retain(is_new);
+        new.retain(|warning| !before.contains(&said(&self.policy, warning)));
         let mut shown = render(&new, self.policy.sources(), false);
         if !shown.is_empty() {
             shown.push_str("\n\n");
@@ -159,4 +158,12 @@ impl Checked<'_> {
             false => format!("Other changes go live with it: {}.\n", others.join(", ")),
         }
     }
+}
+
+/// The line that a span begins in.
+fn line_of(policy: &Policy, span: Span) -> String {
+    let sources = policy.sources();
+    let line = sources.location(span).line.saturating_sub(1);
+    let mut lines = sources.file(span.file).text.lines();
+    lines.nth(line as usize).unwrap_or_default().to_owned()
 }

@@ -214,14 +214,24 @@ fn a_rule_is_put_where_it_takes_effect() {
     my.Service + work vault allow   $ROOT/etc/bulkhead/policy.d/30-user.policy:7
 
     warning: there is no domain `vault`
-     --> $ROOT/etc/bulkhead/policy.d/30-user.policy:7:1
+     --> $ROOT/etc/bulkhead/policy.d/30-user.policy:7:19
       |
     7 | my.Service + work vault allow
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |                   ^^^^^
 
     No decision changes, of 200.
     Written: $ROOT/etc/bulkhead/policy.d/30-user.policy. It is live.
     ");
+    // That another rule names it as well is no reason to keep quiet.
+    let other = change(
+        &fixture,
+        &["add", "my.Other", "*", "work", "vault", "allow"],
+    );
+    assert_eq!(
+        other.matches("there is no domain `vault`").count(),
+        1,
+        "{other}"
+    );
 }
 
 #[test]

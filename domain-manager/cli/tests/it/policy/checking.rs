@@ -117,6 +117,7 @@ fn diagnostics_for_programs_have_places() {
       "diagnostics": [
         {
           "severity": "error",
+          "code": null,
           "message": "expected `allow`, `deny` or `ask`, found `alow`",
           "file": "a/30-user.policy",
           "line": 1,
@@ -165,6 +166,7 @@ fn diagnostics_for_programs_have_places() {
         },
         {
           "severity": "warning",
+          "code": null,
           "message": "no domain can be called `wörk`: the rule never matches",
           "file": "a/30-user.policy",
           "line": 3,
@@ -214,10 +216,10 @@ fn lint_is_told_with_the_lines_and_fails_only_when_strict() {
       = help: name the callers, or write `ask`
 
     warning: there is no domain `vault`
-     --> policy/20-first.policy:2:1
+     --> policy/20-first.policy:2:24
       |
     2 | qubes.VMShell * @anyvm vault allow
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |                        ^^^^^
 
     warning: the rule decides no call: an earlier one takes them all
      --> policy/30-user.policy:2:1

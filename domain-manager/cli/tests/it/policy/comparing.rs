@@ -60,6 +60,11 @@ fn who_may_call_what_is_told_as_lists_tables_and_pictures() {
         let asked = [&["who-can", "qubes.Filecopy"], to].concat();
         assert_eq!(run(&asked), "Nobody.\n");
     }
+    insta::assert_snapshot!(run(&["who-can", "qubes.FileCopy", "to", "wrok"]), @r"
+    Nobody.
+    No rule names the service `qubes.FileCopy`. Did you mean `qubes.Filecopy`?
+    There is no domain `wrok`. Did you mean `work`?
+    ");
     insta::assert_snapshot!(run(&["who-can", "qubes.Filecopy", "--format", "json"]), @r#"
     [
       {
