@@ -131,7 +131,7 @@ fn break_things(
         calls::play(report, &dom0);
     }
     if chosen("leaks") {
-        leaks::play(report, &dom0);
+        leaks::play(report, &dom0, programs);
     }
     if chosen("faults") {
         faults::play(report, &dom0);
