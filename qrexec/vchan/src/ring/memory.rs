@@ -40,8 +40,11 @@ pub(crate) struct SharedRing {
     left: NonNull<u8>,
     right: NonNull<u8>,
     orders: Orders,
-    /// What the pointers point into; unmapped when this is dropped.
-    _regions: Vec<Region>,
+    /// The rings can be reached.
+    open: bool,
+    /// What the pointers point into, unmapped in this order: the control page is the last, since its
+    /// unmapping tells the peer of the end.
+    regions: Vec<Region>,
 }
 
 // SAFETY: the pointers lead into mappings this value owns, which belong to the process
@@ -76,7 +79,8 @@ impl SharedRing {
             left: left_at,
             right: right_at,
             orders,
-            _regions: [Some(control), left, right].into_iter().flatten().collect(),
+            open: true,
+            regions: [left, right, Some(control)].into_iter().flatten().collect(),
         })
     }
 
@@ -99,13 +103,21 @@ impl SharedRing {
             left: place(Which::Left, 0),
             right: place(Which::Right, orders.pages(Which::Left)),
             orders,
-            _regions: vec![region],
+            open: true,
+            regions: vec![region],
         })
     }
 
     /// The length that [`Self::contiguous`] needs.
     pub fn contiguous_len(orders: Orders) -> usize {
         PAGE * (1 + orders.pages(Which::Left) + orders.pages(Which::Right))
+    }
+
+    /// Unmaps the rings that have pages of their own. No ring can be reached from then on.
+    pub fn let_go_of_rings(&mut self) {
+        self.open = false;
+        let rings = self.regions.len().saturating_sub(1);
+        self.regions.drain(..rings);
     }
 
     /// The sizes of the left and the right ring.
@@ -172,10 +184,10 @@ impl SharedRing {
         };
         let end = at.checked_add(length);
         assert!(
-            end.is_some_and(|end| end <= self.orders.size(ring)),
-            "the ring's caller keeps to its size"
+            self.open && end.is_some_and(|end| end <= self.orders.size(ring)),
+            "the ring's caller keeps to its size and to its time"
         );
-        // SAFETY: `at` is within the ring, as just checked, and the ring is mapped.
+        // SAFETY: `at` is within the ring and the ring is mapped, as just checked.
         unsafe { start.add(at).as_ptr() }
     }
 }

@@ -82,6 +82,21 @@ pub(crate) struct End<M> {
     met: bool,
 }
 
+impl End<SharedRing> {
+    /// Unmaps a client's rings, so that a server that hears of its leaving can have their pages back at
+    /// once. Nothing may be read or written any more.
+    pub fn let_go_of_rings(&mut self) {
+        if self.side == Side::Client {
+            self.memory.let_go_of_rings();
+        }
+    }
+
+    /// Whether the memory is this end's own.
+    pub fn is_server(&self) -> bool {
+        self.side == Side::Server
+    }
+}
+
 impl<M: RingMemory> End<M> {
     /// The server's end of a fresh channel: initialises what both sides share.
     ///

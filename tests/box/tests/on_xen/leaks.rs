@@ -46,6 +46,10 @@ const KINDS: [(&str, &str); 4] = [
     ),
 ];
 
+/// What `work` may lack afterwards of the memory that it had, in KiB. The pages of calls that its kernel
+/// still waited for would be 80 KiB for each call to another guest.
+const MEMORY: u64 = 3 << 10;
+
 /// Makes calls in `work`, one after the other.
 const PROGRAM: &str = "/root/repeated-calls";
 
@@ -71,7 +75,8 @@ fn nothing_stays(dom0: &Dom0<'_>, programs: &Path) -> anyhow::Result<()> {
     ))?;
     // What is made once and kept is made now.
     commands(dom0, 2)?;
-    repeated(dom0, 2)?;
+    repeated(dom0, IN_A_ROW / 10)?;
+    let memory = available(dom0)?;
     let before = Holdings::count(dom0)?;
     let call = dom0.lasting_call("work", 1301)?;
     let during = Holdings::count(dom0)?;
@@ -96,6 +101,13 @@ fn nothing_stays(dom0: &Dom0<'_>, programs: &Path) -> anyhow::Result<()> {
     println!(
         "    {made} calls in {:.0} s; before: {before}",
         begun.elapsed().as_secs_f64()
+    );
+    let now = available(dom0)?;
+    println!("    memory that is available in `work`: {memory} KiB, afterwards {now} KiB");
+    ensure!(
+        now + MEMORY >= memory,
+        "{made} calls took {} KiB of the memory of `work`",
+        memory.saturating_sub(now)
     );
     let deadline = Instant::now() + PATIENCE;
     // The last of them may still be closing.
@@ -138,4 +150,16 @@ fn repeated(dom0: &Dom0<'_>, times: usize) -> anyhow::Result<usize> {
         );
     }
     Ok(times * REPEATED.len())
+}
+
+/// The memory that programs in `work` can still have, in KiB.
+fn available(dom0: &Dom0<'_>) -> anyhow::Result<u64> {
+    let script = "sync; echo 3 >/proc/sys/vm/drop_caches; grep MemFree /proc/meminfo";
+    let said = dom0.succeed(&format!(
+        "bulkhead run --user root work -- sh -c '{script}'"
+    ))?;
+    let count = said.split_whitespace().nth(1);
+    count
+        .and_then(|count| count.parse().ok())
+        .with_context(|| format!("`work` does not tell of its memory: {said}"))
 }
