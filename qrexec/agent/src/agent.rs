@@ -237,6 +237,14 @@ impl Agent {
                 let calls = self.calls.values().filter(|call| call.route == route);
                 calls.for_each(|call| call.calling_off.call_off());
             }
+            ToAgent::End(route) => {
+                let calls = self.calls.values().filter(|call| call.route == route);
+                calls.for_each(|call| call.calling_off.end());
+                let callers = self.callers.values_mut();
+                callers
+                    .filter(|caller| caller.calls_over(route))
+                    .for_each(Caller::end);
+            }
             ToAgent::Refused(ident, why) => {
                 let mut callers = self.callers.values();
                 if let Some(caller) = callers.find(|caller| caller.was_allowed(&ident)) {

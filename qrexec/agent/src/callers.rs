@@ -2,12 +2,11 @@
 //! Local programs that ask for calls.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use qrexec_protocol::agent_link::{
-    BUSY, Connection, FromCaller, Refusal, is_unframed, unframed_header,
+    ALONE, BUSY, Connection, ENDED, FromCaller, Refusal, is_unframed, unframed_header,
 };
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, Receiver};
@@ -93,10 +92,23 @@ impl Caller {
         matches!(&self.state, State::Connected(own, _) if own == ident)
     }
 
+    /// Whether the data of the caller's call goes over this route.
+    pub fn calls_over(&self, route: Route) -> bool {
+        matches!(&self.state, State::Connected(_, own) if *own == route)
+    }
+
+    /// Tells a caller with a route that its call has to end.
+    pub fn end(&mut self) {
+        // A caller that does not read is not waited for.
+        let _ = self.stream.write_all(ENDED);
+    }
+
     /// Tells a caller with a route that it need not wait for anybody who is not there yet.
     pub fn give_up_waiting(&self) {
-        // A caller that has gone needs no telling.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        // A caller that has gone needs no telling, nor one that has no route yet.
+        if matches!(self.state, State::Connected(..)) {
+            let _ = (&self.stream).write_all(ALONE);
+        }
     }
 
     /// The daemon that has answered is no more; the call goes on.

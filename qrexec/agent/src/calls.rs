@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::exec::{Exec, Route};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{CallingOff, Host, Pool, Post};
+use qrexec_relay::{CallingOff, Host, Orders, Pool, Post};
 
 use crate::carry_out::{Call, carry_out};
 use crate::session::{Handed, Sessions};
@@ -35,7 +35,7 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// Runs a call in a thread; its end is posted in any case. By what is returned it is told that its
-    /// caller is not going to come.
+    /// caller is not going to come, or that it has to end.
     /// `version` is offered to the caller.
     pub fn start(
         &self,
@@ -81,8 +81,8 @@ impl Runner {
             order: order.as_ref(),
             version,
         };
-        let called_off = called_off.fd();
-        carry_out(&self.endpoints, &self.host, call, called_off, || {
+        let orders = Orders::Thread(called_off);
+        carry_out(&self.endpoints, &self.host, call, orders, || {
             self.post.send(ended);
         });
     }

@@ -17,7 +17,7 @@ use nix::unistd::Uid;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::{HEAD_LEN, command_len, decode};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Host, Pool};
+use qrexec_relay::{Host, Orders, Pool};
 
 use crate::carry_out::{Call, STACK, carry_out};
 
@@ -96,10 +96,9 @@ impl ForkServer {
                         order: order.as_ref(),
                         version: newest,
                     };
-                    // What can be read is the end: whoever asked says that the caller is not coming, or
-                    // has gone.
-                    let called_off = stream.as_fd();
-                    carry_out(&endpoints, &host, call, called_off, || {
+                    // Whoever asked says that the caller is not coming or that the call has to end, or has gone.
+                    let orders = Orders::Stream(stream.as_fd());
+                    carry_out(&endpoints, &host, call, orders, || {
                         // It may have gone.
                         let _ = stream.shutdown(Shutdown::Both);
                     });

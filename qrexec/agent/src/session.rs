@@ -12,9 +12,10 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
+use qrexec_protocol::agent_link::ENDED;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::encode;
-use qrexec_relay::{CallingOff, Interest, wait};
+use qrexec_relay::{CallingOff, Interest, Orders, Word, wait};
 
 /// Where the fork servers of the users are.
 #[derive(Clone, Debug)]
@@ -79,14 +80,17 @@ impl Sessions {
 pub(crate) struct Handed(UnixStream);
 
 impl Handed {
-    /// Waits until the call has ended; a fork server of ours is told when it is called off.
+    /// Waits until the call has ended; a fork server of ours is told when it is called off or has to end.
     pub fn outlast(mut self, called_off: &CallingOff) {
         let ended = (self.0.as_fd(), Interest::Readable);
-        let called_off = (called_off.fd(), Interest::Readable);
-        if let Ok([ended, _]) = wait([Some(ended), Some(called_off)], None)
+        let off = (called_off.fd(), Interest::Readable);
+        if let Ok([ended, _]) = wait([Some(ended), Some(off)], None)
             && !ended.any()
         {
             // Others do not look there.
+            if Orders::Thread(called_off).hear() == Word::End {
+                let _ = self.0.write_all(ENDED);
+            }
             let _ = self.0.shutdown(Shutdown::Write);
         }
         let mut bytes = [0; 64];

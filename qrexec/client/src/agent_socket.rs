@@ -14,7 +14,8 @@ use thiserror::Error;
 /// What the agent says to a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// Allowed. The stream's end will tell that the other side is not likely to come any more.
+    /// Allowed. The stream's end will tell that the other side is not likely to come any more, and a word before
+    /// it that the call has to end.
     Allowed(UnixStream, Connection),
     /// Too much is under way.
     Busy,

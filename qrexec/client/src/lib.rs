@@ -16,15 +16,18 @@ pub mod dom0_arguments;
 pub mod guest_arguments;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, RingSizes, Vchan};
+use qrexec_protocol::exit;
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_protocol::version::Version;
-use qrexec_relay::{Channel, ChannelError, Interest, Local, Sink, call, complain, say, wait};
+use qrexec_relay::{
+    Channel, ChannelError, Interest, Local, Orders, Sink, Word, call, complain, say, wait,
+};
 
 /// How long the other side may still take to come when whoever arranged the call has gone.
 const ALONE: Duration = Duration::from_millis(750);
@@ -74,17 +77,15 @@ pub fn announce(endpoints: &Endpoints, peer: DomId, port: Port) -> anyhow::Resul
     vchan.context("cannot announce the connection for the call's data")
 }
 
-/// Waits for the other side on an announced vchan and greets it with `version`. `helper`, if there is
-/// one, is the
-/// connection to whoever arranged the call: when it ends, the other side is not likely to come.
+/// Waits for the other side on an announced vchan and greets it with `version`. `orders` come from
+/// whoever arranged the call: when that goes, the other side is not likely to come.
 pub fn meet(
     version: Version,
     vchan: Vchan,
-    helper: Option<BorrowedFd<'_>>,
+    mut orders: Orders<'_>,
     patience: Option<Duration>,
 ) -> Result<Channel, ChannelError> {
     let mut deadline = end_of(patience);
-    let mut helper = helper.map(|fd| (fd, Interest::Readable));
     let mut alone = false;
     // A greeting that is there lets the other side begin at once. But it might be done with the whole
     // call then, and the port be used anew, while this side still takes its announcement back.
@@ -102,13 +103,22 @@ pub fn meet(
             });
         }
         let peer = (channel.fd(), Interest::Readable);
-        let [came, ended] =
-            wait([Some(peer), helper], Some(deadline)).map_err(ChannelError::Wait)?;
+        let order = orders.fd().map(|fd| (fd, Interest::Readable));
+        let [came, order] =
+            wait([Some(peer), order], Some(deadline)).map_err(ChannelError::Wait)?;
         if came.readable {
             channel.acknowledge()?;
         }
-        if ended.any() {
-            (helper, alone) = (None, true);
+        let word = if order.any() {
+            orders.hear()
+        } else {
+            Word::Nothing
+        };
+        if word == Word::End {
+            return Err(ChannelError::Ended);
+        }
+        if word == Word::Alone && !alone {
+            alone = true;
             deadline = deadline.min(Instant::now() + ALONE);
         }
     }
@@ -123,14 +133,18 @@ pub fn end_of(patience: Option<Duration>) -> Instant {
 }
 
 /// Makes the call and says what it came to; the code that this process should end with.
-pub fn relay(channel: Channel, local: Local, what: &str) -> i32 {
-    match call(channel, local) {
+pub fn relay(channel: Channel, local: Local, orders: Orders<'_>, what: &str) -> i32 {
+    match call(channel, local, orders) {
         Ok(codes) => codes.combined(),
         Err(error) => {
+            let cut = error.is_cut();
             let error = anyhow::Error::from(error);
             complain(error.context(format!("{what} failed")).as_ref());
+            if cut {
+                return exit::REFUSED;
+            }
             // The code that says: there was no exit code.
-            qrexec_protocol::exit::MALFORMED
+            exit::MALFORMED
         }
     }
 }

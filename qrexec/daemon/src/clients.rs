@@ -33,8 +33,10 @@ pub(crate) enum Heard {
     Command(Command),
     /// It has gone, or said what it should not: it is to be dropped.
     Gone,
-    /// The same, and the caller of its call has gone too.
+    /// The caller of its call has gone.
     CallerGone,
+    /// Its call has to end.
+    End,
 }
 
 impl Client {
@@ -129,8 +131,11 @@ impl Client {
                 Ok(Some(Incoming::Message(command))) if self.receiver.pending() == 0 => {
                     match (command, self.running) {
                         (Command::CallerGone(_), Some(_)) => Heard::CallerGone,
+                        (Command::End(_), Some(_)) => Heard::End,
                         // A client whose call runs has nothing else to say.
-                        (Command::CallerGone(_), None) | (_, Some(_)) => Heard::Gone,
+                        (Command::CallerGone(_) | Command::End(_), None) | (_, Some(_)) => {
+                            Heard::Gone
+                        }
                         (command, None) => Heard::Command(command),
                     }
                 }

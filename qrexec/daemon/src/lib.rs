@@ -167,6 +167,7 @@ pub fn run(
     })?;
     let mut patience = start_up;
     let mut pause = Duration::from_millis(50);
+    let mut left = Vec::new();
     loop {
         // Without a session there is nothing to clear up, so a signal may end the process.
         signals
@@ -189,7 +190,7 @@ pub fn run(
             .thread_block()
             .map_err(|errno| DaemonError::SetUp(errno.into()))?;
         let began = Instant::now();
-        let session = Session::new(Arc::clone(&desk), agent)?;
+        let session = Session::new(Arc::clone(&desk), agent, std::mem::take(&mut left))?;
         let end = session.run(&signals, &mut watch, patience, &mut ready);
         match end {
             End::Signal => return Ok(()),
@@ -197,7 +198,8 @@ pub fn run(
                 let domain = desk.domain.name.clone();
                 return Err(DaemonError::TooOld { domain, source });
             }
-            End::Over { greeted } => {
+            End::Over { greeted, running } => {
+                left = running;
                 if greeted {
                     patience = None;
                 }

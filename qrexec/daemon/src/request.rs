@@ -18,7 +18,7 @@ use qrexec_protocol::policy::{Answer, Question};
 use qrexec_protocol::sanitize::service_for_log;
 use qrexec_protocol::trigger::{CallRequest, RequestId};
 use qrexec_relay::{
-    CallingOff, Channel, DaemonError, DaemonSocket, Host, Pool, Post, Started, serve,
+    CallingOff, Channel, DaemonError, DaemonSocket, Host, Orders, Pool, Post, Started, serve,
 };
 
 use crate::disposable::Disposable;
@@ -80,6 +80,8 @@ pub(crate) enum Letter {
         ticket: Ticket,
         answer: mpsc::Sender<Meeting>,
     },
+    /// Policy wants this call in another domain ended, of whose number only the session knows.
+    End(u64),
     /// The request is settled; if it has no answer yet, it is refused.
     Done { ticket: Ticket, why: Refusal },
 }
@@ -360,7 +362,7 @@ fn in_dom0(
     if !trace.can_stop(stop(&started)?) {
         bail!("its permission has ended before it began");
     }
-    let (left_over, result) = serve(&mut channel, started);
+    let (left_over, result) = serve(&mut channel, started, Orders::None);
     let (sent, received) = channel.moved();
     trace.moved(sent, received);
     trace.first_byte(channel.first_byte());

@@ -16,8 +16,12 @@ use std::thread;
 use std::time::Duration;
 
 use bulkhead_types::DomainName;
+use qrexec_protocol::exec::Route;
 use qrexec_protocol::under_way::{EndCall, Notice};
+use qrexec_relay::{DaemonSocket, Post};
 use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::request::Letter;
 
 /// How long to wait before the policy daemon is looked for again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -28,8 +32,19 @@ const STACK: usize = 128 * 1024;
 /// How a call can be ended from here.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It has not got that far, or runs between two domains, whose channel is theirs.
+    /// It has not got that far.
     Nothing,
+    /// It runs between two domains, whose channel is theirs: their agents are to end it.
+    Abroad {
+        /// The daemon of the service's domain. It hears of it also while the caller's agent is away.
+        daemon: Arc<DaemonSocket>,
+        /// The call, for that daemon.
+        route: Route,
+        /// The call, for the session of this one.
+        number: u64,
+        /// To that session.
+        post: Post<Letter>,
+    },
     /// A process of dom0 serves it.
     Process(OwnedFd),
     /// Somebody waits for the end of this stream, and ends the call then.
@@ -40,6 +55,15 @@ impl Stop {
     fn pull(&self) {
         match self {
             Self::Nothing => {}
+            Self::Abroad {
+                daemon,
+                route,
+                number,
+                post,
+            } => {
+                daemon.end_call(*route);
+                post.send(Letter::End(*number));
+            }
             // Either may be over by itself.
             Self::Process(process) => drop(pidfd_send_signal(process, Signal::KILL)),
             Self::Stream(stream) => drop(stream.shutdown(Shutdown::Both)),

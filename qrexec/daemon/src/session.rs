@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One session with the domain's agent: from its greeting until it goes or breaks the protocol.
 
+mod abroad;
 mod agent;
 mod clients;
 mod requests;
@@ -24,7 +25,7 @@ use qrexec_protocol::trigger::RequestId;
 use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{CallingOff, Mailbox};
 
-use self::requests::Abroad;
+pub(crate) use self::abroad::Abroad;
 use self::turn::TurnError;
 use crate::DaemonError;
 use crate::clients::Client;
@@ -46,6 +47,8 @@ pub(crate) enum End {
     Over {
         /// Whether the agent had got as far as a greeting.
         greeted: bool,
+        /// Calls in other domains that run on.
+        running: Vec<Abroad>,
     },
     /// The agent speaks no version that we know.
     TooOld(TooOld),
@@ -70,15 +73,17 @@ pub(crate) struct Session {
     callers: HashMap<Route, UnixStream>,
     /// Callers of services in dom0, until they have gone.
     meetings: HashMap<Route, CallingOff>,
-    /// Calls in other domains.
-    abroad: BTreeMap<Route, Abroad>,
+    /// Calls in other domains, in the order in which they began.
+    abroad: BTreeMap<u64, Abroad>,
+    next_abroad: u64,
     letters: Mailbox<Letter>,
 }
 
 impl Session {
-    pub fn new(desk: Arc<Desk>, agent: Reader) -> Result<Self, DaemonError> {
+    /// A session with an agent that has just come. Calls of an earlier session may still be `running`.
+    pub fn new(desk: Arc<Desk>, agent: Reader, running: Vec<Abroad>) -> Result<Self, DaemonError> {
         let ports = PortAllocator::new(desk.domain.id);
-        Ok(Self {
+        let mut session = Self {
             desk,
             agent,
             version: None,
@@ -92,8 +97,13 @@ impl Session {
             callers: HashMap::new(),
             meetings: HashMap::new(),
             abroad: BTreeMap::new(),
+            next_abroad: 0,
             letters: Mailbox::new().map_err(DaemonError::SetUp)?,
-        })
+        };
+        for call in running {
+            session.run_abroad(call);
+        }
+        Ok(session)
     }
 
     /// Runs the session to its end.
@@ -123,16 +133,18 @@ impl Session {
         // Nobody in dom0 can reach this session any more; the agent may still be speaking.
         drop((self.sockets, self.clients));
         self.agent.finish();
+        let calls = self.abroad.into_values();
+        let running = calls.filter_map(Abroad::without_agent).collect();
         match error {
             TurnError::Over(Some(versions)) => End::TooOld(*versions),
-            TurnError::Over(None) => End::Over { greeted },
+            TurnError::Over(None) => End::Over { greeted, running },
             error => {
                 let error = error.to_string();
                 tracing::warn!(
                     "session with the agent of {}: {error}",
                     self.desk.domain.name
                 );
-                End::Over { greeted }
+                End::Over { greeted, running }
             }
         }
     }

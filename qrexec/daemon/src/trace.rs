@@ -67,6 +67,24 @@ pub(crate) struct Trace {
     told: bool,
 }
 
+/// Which domains have not said that a call is over that had to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Silent {
+    Both,
+    Caller,
+    Service,
+}
+
+impl Silent {
+    fn who(self) -> &'static str {
+        match self {
+            Self::Both => "either domain",
+            Self::Caller => "the caller's domain",
+            Self::Service => "the service's domain",
+        }
+    }
+}
+
 impl Trace {
     /// The trace of `call`, which came at `begun` and has just been allowed under the number `record`.
     pub fn allowed(
@@ -130,11 +148,26 @@ impl Trace {
         self.tell(how.into());
     }
 
+    /// The call had to end, and not everybody has said that it has.
+    pub fn end_unconfirmed(mut self, silent: Silent) {
+        let (call, who) = (&self.call, silent.who());
+        tracing::warn!(
+            "{call}: it has to end, and {who} has not said that it has; killing one of the two ends it"
+        );
+        let why = self.running.wanted_end().unwrap_or_default();
+        self.record(format!("{why}; not confirmed by {who}"));
+    }
+
     fn tell(&mut self, how: String) {
+        // What policy ended, ended for that reason.
+        let how = self.running.wanted_end().unwrap_or(how);
+        self.record(how);
+    }
+
+    fn record(&mut self, how: String) {
         self.told = true;
         self.report.end = self.begun.elapsed();
-        // What policy ended, ended for that reason.
-        self.report.how = self.running.wanted_end().unwrap_or(how);
+        self.report.how = how;
         let Report {
             policy,
             start,

@@ -17,9 +17,15 @@
 //! a refusal too, of a request that no agent makes: its id is `CALL DOMAIN PORT`, with the numbers of the
 //! route. Agents that do not know this have no such request, and go on waiting.
 //!
+//! In the same way `END DOMAIN PORT` says that the call on this route has to end, at whichever of its ends
+//! the agent is: the permission for it has ended. The agent ends the service, or tells the caller
+//! ([`ENDED`]), and reports the end as that of any other call. Only a daemon can say so: an agent hears
+//! nothing from another domain, and writes the ids of its own domain's requests itself.
+//!
 //! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
-//! [`crate::exec::Route`], or the end of the stream for a refusal. The end of the stream after a route says
-//! that the other side is not likely to come any more. Where dom0 speaks version 2, that number follows the
+//! [`crate::exec::Route`], or the end of the stream for a refusal. The word [`ALONE`] after a route, or the end of
+//! the stream, says that the other side is not likely to come any more, and [`ENDED`] that the call has to
+//! end. Where dom0 speaks version 2, that number follows the
 //! route ([`Connection`]): what serves there takes no greeting with another one. Programs other than ours do
 //! not read so far.
 //!
@@ -65,6 +71,8 @@ pub enum ToAgent {
     Refused(RequestId, Refusal),
     /// The caller of a command that was started is not going to come; one that has come may stay.
     CallerGone(Route),
+    /// The call on this route has to end.
+    End(Route),
 }
 
 /// Why a request is refused, as far as the asking domain may know.
@@ -123,8 +131,14 @@ pub fn unframed_header() -> [u8; HEADER_LEN] {
 
 /// What tells [`Refusal::Busy`].
 pub const BUSY: &[u8; 4] = b"busy";
+/// What an agent says to a caller after the route when the other side is not likely to come any more.
+pub const ALONE: &[u8; 5] = b"alone";
+/// What it says when the call has to end. Of either the last character tells.
+pub const ENDED: &[u8; 5] = b"ended";
 /// What the id begins with that stands for the caller of a command.
-const CALL: &str = "CALL ";
+const CALL: &str = "CALL";
+/// What the id begins with that stands for a call that has to end.
+const END: &str = "END";
 
 /// The rules by which a daemon reads its agent.
 #[derive(Debug)]
@@ -210,20 +224,35 @@ pub fn refused(ident: &[u8; IDENT_LEN], why: Refusal) -> Vec<u8> {
 
 /// The frame that says that the caller of a command is not going to come.
 pub fn caller_gone(route: Route) -> Vec<u8> {
+    about_call(CALL, route)
+}
+
+/// The frame that says that a call has to end.
+pub fn end_call(route: Route) -> Vec<u8> {
+    about_call(END, route)
+}
+
+fn about_call(word: &str, route: Route) -> Vec<u8> {
     let Route { domain, port } = route;
     let mut field = [0; IDENT_LEN];
     // The longest has 21 characters.
-    let text = format!("{CALL}{domain} {port}");
+    let text = format!("{word} {domain} {port}");
     field[..text.len()].copy_from_slice(text.as_bytes());
     frame(Kind::ServiceRefused, &[&field])
 }
 
-fn parse_call(ident: &RequestId) -> Option<Route> {
-    let (domain, port) = ident.as_str().strip_prefix(CALL)?.split_once(' ')?;
-    Some(Route {
+fn parse_about_call(ident: &RequestId) -> Option<ToAgent> {
+    let (word, route) = ident.as_str().split_once(' ')?;
+    let (domain, port) = route.split_once(' ')?;
+    let route = Route {
         domain: domain.parse().ok()?,
         port: port.parse().map(Port).ok()?,
-    })
+    };
+    match word {
+        CALL => Some(ToAgent::CallerGone(route)),
+        END => Some(ToAgent::End(route)),
+        _ => None,
+    }
 }
 
 fn parse_refusal(body: &[u8]) -> Option<ToAgent> {
@@ -236,9 +265,14 @@ fn parse_refusal(body: &[u8]) -> Option<ToAgent> {
         None => return None,
     };
     let ident = RequestId::parse(ident)?;
-    match parse_call(&ident) {
-        Some(route) => Some(ToAgent::CallerGone(route)),
-        None => Some(ToAgent::Refused(ident, why)),
+    parse_about_call(&ident).or(Some(ToAgent::Refused(ident, why)))
+}
+
+/// Reads the body of the frame that says that a call has to end.
+pub(crate) fn parse_end(body: &[u8]) -> Option<Route> {
+    match parse_refusal(body)? {
+        ToAgent::End(route) => Some(route),
+        _ => None,
     }
 }
 
@@ -315,7 +349,7 @@ mod tests {
         });
         let ident = "[A-Za-z0-9 ._-]{0,31}"
             .prop_map(|text| RequestId::parse(format!("{text}\0").as_bytes()).unwrap());
-        (route, ident, "[^\0]{0,200}", 0..6).prop_map(|(route, ident, command, which)| {
+        (route, ident, "[^\0]{0,200}", 0..7).prop_map(|(route, ident, command, which)| {
             let exec = |mode| Exec {
                 mode,
                 route,
@@ -339,6 +373,7 @@ mod tests {
                     ToAgent::Refused(ident, Refusal::Denied),
                 ),
                 4 => (caller_gone(route), ToAgent::CallerGone(route)),
+                5 => (end_call(route), ToAgent::End(route)),
                 _ => {
                     let ident = RequestId::numbered(u64::MAX);
                     let frame = refused(&ident.field(), Refusal::Busy);

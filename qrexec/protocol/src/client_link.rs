@@ -16,13 +16,18 @@
 //! under way, `SERVICE_REFUSED` comes before it, which programs other than ours take for the same.
 //!
 //! The word `DEFAULT:` at the start of a command stands for the domain's default user.
-//! A client that says anything more is dropped, and `CONNECTION_TERMINATED` with the call's route is a way
-//! to ask for that: it says that the caller, in another domain, has gone and is not going to come if it
-//! has not. A client that just goes says nothing of the kind: helpers of other implementations go as
-//! soon as a call has been arranged.
+//! A client that says anything more is dropped, but for two words about its call:
+//!
+//! - `CONNECTION_TERMINATED` with the call's route says that the caller, in another domain, has gone and is not
+//!   going to come if it has not. A client that just goes says nothing of the kind: helpers of other
+//!   implementations go as soon as a call has been arranged.
+//! - `SERVICE_REFUSED` with the id `END DOMAIN PORT`, as an agent is told it, says that the call has to end.
+//!
+//! After either the socket stays open, and its end tells that the domain's agent says that the call is over.
 
 use std::ops::RangeInclusive;
 
+use crate::agent_link::parse_end;
 use crate::exec::{Exec, Mode, Route, ServiceConnect};
 use crate::frame::{Kind, Role, frame};
 use crate::limits::{EXEC_BODY_MAX, IDENT_LEN};
@@ -38,6 +43,8 @@ pub enum Command {
     Connect(ServiceConnect, usize),
     /// The caller of the command that this client has asked for has gone.
     CallerGone(Route),
+    /// The call that this client has asked for has to end.
+    End(Route),
 }
 
 /// A daemon's answer: where the data of the call goes.
@@ -87,6 +94,7 @@ impl Role for FromClient {
             Kind::ExecCmdline | Kind::JustExec => Some(9..=EXEC_BODY_MAX),
             Kind::ServiceConnect => Some(9..=8 + IDENT_LEN),
             Kind::ConnectionTerminated => Some(8..=8),
+            Kind::ServiceRefused => Some(IDENT_LEN..=IDENT_LEN),
             _ => None,
         }
     }
@@ -96,6 +104,9 @@ impl Role for FromClient {
             Kind::ExecCmdline => Exec::parse(Mode::Attached, body).map(Command::Exec),
             Kind::JustExec => Exec::parse(Mode::Detached, body).map(Command::Exec),
             Kind::ConnectionTerminated => Route::decode(body).map(Command::CallerGone),
+            Kind::ServiceRefused => parse_end(body)
+                .map(Command::End)
+                .ok_or("no word for a daemon"),
             _ => {
                 ServiceConnect::parse(body).map(|connect| Command::Connect(connect, body.len() - 8))
             }

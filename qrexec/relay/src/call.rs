@@ -2,12 +2,14 @@
 //! Running the caller's end of a call.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use qrexec_protocol::caller::{CallerEnd, ToCaller};
 use qrexec_protocol::data::Stream;
 use thiserror::Error;
 
-use crate::channel::{Channel, ChannelError};
+use crate::calling_off::{Orders, Word};
+use crate::channel::{Channel, ChannelError, LAST_WORDS};
 use crate::one_socket;
 use crate::process::Running;
 use crate::sink::{Broken, Sink};
@@ -17,6 +19,13 @@ use crate::wait::{Interest, wait};
 #[derive(Debug, Error)]
 #[error("the call was cut off before the service's exit code came")]
 pub struct CallFailed(#[from] pub ChannelError);
+
+impl CallFailed {
+    /// Whether whoever arranged the call wanted that.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.0, ChannelError::Ended)
+    }
+}
 
 /// The local side of a call.
 #[derive(Debug)]
@@ -56,17 +65,22 @@ impl Codes {
 }
 
 /// Makes a call to its end: until the service's exit code is in and everything it wrote has been
-/// passed on.
-pub fn call(channel: Channel, local: Local) -> Result<Codes, CallFailed> {
+/// passed on, or until `orders` say that it has to end.
+pub fn call(channel: Channel, local: Local, orders: Orders<'_>) -> Result<Codes, CallFailed> {
     let mut caller = Caller {
         end: CallerEnd::new(),
         channel,
         local,
         local_code: None,
     };
-    let result = caller.relay();
-    if let Err(error) = result {
-        // The program behind the call ends with its streams.
+    let result = caller.relay(orders);
+    if let Err(mut error) = result {
+        // The other side may have heard of it first.
+        if !matches!(error, ChannelError::Ended) && ends_soon(orders) {
+            error = ChannelError::Ended;
+        }
+        // The other side is not to wait for the program behind the call, which ends with its streams.
+        drop(caller.channel);
         caller.local.input = None;
         caller.local.back = None;
         caller.local.output.close();
@@ -78,6 +92,23 @@ pub fn call(channel: Channel, local: Local) -> Result<Codes, CallFailed> {
     result.map_err(CallFailed)
 }
 
+/// Whether it is said within a moment that the call has to end.
+fn ends_soon(mut orders: Orders<'_>) -> bool {
+    let deadline = Instant::now() + LAST_WORDS;
+    while let Some(fd) = orders.fd() {
+        match wait([Some((fd, Interest::Readable))], Some(deadline)) {
+            Ok([order]) if order.any() => {}
+            _ => return false,
+        }
+        match orders.hear() {
+            Word::End => return true,
+            Word::Alone => return false,
+            Word::Nothing => {}
+        }
+    }
+    false
+}
+
 struct Caller {
     end: CallerEnd,
     channel: Channel,
@@ -86,7 +117,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn relay(&mut self) -> Result<Codes, ChannelError> {
+    fn relay(&mut self, mut orders: Orders<'_>) -> Result<Codes, ChannelError> {
         let prefix = std::mem::take(&mut self.local.prefix);
         for part in prefix.chunks(self.channel.body_max()) {
             self.channel.queue(&Stream::Stdin.header(part.len()));
@@ -111,7 +142,7 @@ impl Caller {
                     });
                 }
             }
-            self.wait()?;
+            self.wait(&mut orders)?;
         }
     }
 
@@ -185,7 +216,7 @@ impl Caller {
         }
     }
 
-    fn wait(&mut self) -> Result<(), ChannelError> {
+    fn wait(&mut self, orders: &mut Orders<'_>) -> Result<(), ChannelError> {
         let Local {
             input,
             back,
@@ -226,11 +257,15 @@ impl Caller {
             errors,
             process,
             one_socket::fd().map(|fd| (fd, Interest::Readable)),
+            orders.fd().map(|fd| (fd, Interest::Readable)),
         ];
-        let [vchan, input, back, output, _, process, signal] =
+        let [vchan, input, back, output, _, process, signal, order] =
             wait(entries, None).map_err(ChannelError::Wait)?;
         if signal.readable {
             one_socket::take_note();
+        }
+        if order.any() && orders.hear() == Word::End {
+            return Err(ChannelError::Ended);
         }
         if vchan.readable {
             self.channel.acknowledge()?;

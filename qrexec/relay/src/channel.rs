@@ -23,6 +23,9 @@ pub enum ChannelError {
     /// The peer did not answer in time.
     #[error("the other domain did not answer in time")]
     TimedOut,
+    /// Whoever arranged the call says that it has to end.
+    #[error("the permission for it has ended")]
+    Ended,
     /// What the peer sent is no qrexec.
     #[error(transparent)]
     Violation(#[from] Violation),

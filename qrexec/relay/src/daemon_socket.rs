@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qrexec_protocol::agent_link::terminated;
+use qrexec_protocol::agent_link::{end_call, terminated};
 use qrexec_protocol::client_link::{Accepted, Answer, FromDaemon};
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
 use qrexec_protocol::frame::{Incoming, Receiver, Violation, hello};
@@ -144,11 +144,20 @@ impl DaemonSocket {
         while matches!(self.stream.read(&mut bytes), Ok(1..)) {}
     }
 
-    /// Says that the caller of the call has gone, and hangs up.
-    pub fn caller_gone(self, route: Route) {
+    /// Says that the caller of the call has gone.
+    pub fn caller_gone(&self, route: Route) {
+        self.mention(&terminated(route));
+    }
+
+    /// Says that the call has to end.
+    pub fn end_call(&self, route: Route) {
+        self.mention(&end_call(route));
+    }
+
+    fn mention(&self, word: &[u8]) {
         // A daemon that does not read is not waited for; to one that has gone nothing needs to be said.
         let _ = self.stream.set_nonblocking(true);
-        let _ = (&self.stream).write_all(&terminated(route));
+        let _ = (&self.stream).write_all(word);
     }
 
     fn route(&mut self, patience: Duration) -> Result<Route, DaemonError> {

@@ -40,7 +40,7 @@ mod users;
 mod wait;
 
 pub use call::{CallFailed, Codes, Local, call};
-pub use calling_off::CallingOff;
+pub use calling_off::{CallingOff, Orders, Word};
 pub use channel::{Channel, ChannelError};
 pub use complaint::{complain, say};
 pub use control::{Control, ControlError};

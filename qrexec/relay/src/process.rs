@@ -8,14 +8,16 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use qrexec_protocol::exit;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::journal::Journal;
 use crate::one_socket;
 use crate::pam_session::{Keeper, Streams};
 use crate::sink::Sink;
+use crate::wait::{Interest, wait};
 
 /// A process and the means to learn of its end without asking again and again.
 #[derive(Debug)]
@@ -117,6 +119,23 @@ impl Running {
             }
             _ => false,
         }
+    }
+
+    /// Asks the program to end, kills it if it has not by then, and waits for its end.
+    pub fn end(&mut self, patience: Duration) {
+        let service = self.keeper.as_mut().and_then(Keeper::service);
+        let service = service.and_then(|number| Pid::from_raw(number.cast_signed()));
+        let service = service.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // It may have ended by itself. Who keeps a session passes this on.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
+        let ended = (self.fd(), Interest::Readable);
+        let _ = wait([Some(ended)], Some(Instant::now() + patience));
+        match service {
+            // The session is closed after it.
+            Some(service) => drop(pidfd_send_signal(service, Signal::KILL)),
+            None => drop(self.child.kill()),
+        }
+        self.reap();
     }
 
     /// Kills the process and waits for its end. A program in a PAM session, which is another process,

@@ -8,6 +8,7 @@ use qrexec_protocol::exit;
 use qrexec_protocol::service::{ServiceEnd, Shape, ToService};
 use thiserror::Error;
 
+use crate::calling_off::{Orders, Word};
 use crate::channel::{Channel, ChannelError};
 use crate::journal::Journal;
 use crate::one_socket;
@@ -16,19 +17,30 @@ use crate::sink::{Broken, Sink};
 use crate::start::Started;
 use crate::wait::{Interest, wait};
 
-/// The caller has gone before the service was done.
+/// The call was over before the service was done.
 #[derive(Debug, Error)]
-#[error("the caller has gone before the service was done")]
+#[error("{}", if self.is_cut() { "it was cut off" } else { "the caller has gone before the service was done" })]
 pub struct Lost(#[from] pub ChannelError);
 
-/// Serves a call to its end: until the exit code has been written, or the caller has gone. Returns
-/// the exit code.
+impl Lost {
+    /// Whether whoever arranged the call wanted that.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.0, ChannelError::Ended)
+    }
+}
+
+/// Serves a call to its end: until the exit code has been written, the caller has gone, or `orders` say that
+/// the call has to end. Returns the exit code.
 ///
 /// A process that outlives the call keeps running without its streams; it is given back so that
 /// somebody reaps it. The channel is left to [`Channel::finish`].
-pub fn serve(channel: &mut Channel, started: Started) -> (Option<Running>, Result<i32, Lost>) {
+pub fn serve(
+    channel: &mut Channel,
+    started: Started,
+    orders: Orders<'_>,
+) -> (Option<Running>, Result<i32, Lost>) {
     let mut service = Service::new(started);
-    let result = service.relay(channel).map_err(Lost);
+    let result = service.relay(channel, orders).map_err(Lost);
     if service.end.misdirected() {
         tracing::warn!("the caller sent what only a service sends; it was dropped");
     }
@@ -109,7 +121,11 @@ impl Service {
         }
     }
 
-    fn relay(&mut self, channel: &mut Channel) -> Result<i32, ChannelError> {
+    fn relay(
+        &mut self,
+        channel: &mut Channel,
+        mut orders: Orders<'_>,
+    ) -> Result<i32, ChannelError> {
         loop {
             self.take_input(channel)?;
             channel.flush()?;
@@ -125,7 +141,7 @@ impl Service {
             {
                 return Ok(code);
             }
-            self.wait(channel)?;
+            self.wait(channel, &mut orders)?;
         }
     }
 
@@ -166,7 +182,7 @@ impl Service {
         self.input.close();
     }
 
-    fn wait(&mut self, channel: &mut Channel) -> Result<(), ChannelError> {
+    fn wait(&mut self, channel: &mut Channel, orders: &mut Orders<'_>) -> Result<(), ChannelError> {
         let free = !channel.sending();
         let wanted = |stream| free && self.end.reads(stream);
         let errors = self.errors.as_ref().filter(|_| wanted(Stream::Stderr));
@@ -187,11 +203,15 @@ impl Service {
                 .as_ref()
                 .map(|process| (process.fd(), Interest::Readable)),
             one_socket::fd().map(|fd| (fd, Interest::Readable)),
+            orders.fd().map(|fd| (fd, Interest::Readable)),
         ];
-        let [vchan, errors, output, back, input, process, signal] =
+        let [vchan, errors, output, back, input, process, signal, order] =
             wait(entries, None).map_err(ChannelError::Wait)?;
         if signal.readable {
             one_socket::take_note();
+        }
+        if order.any() && orders.hear() == Word::End {
+            return Err(ChannelError::Ended);
         }
         if vchan.readable {
             channel.acknowledge()?;

@@ -17,7 +17,7 @@ use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_relay::{Local, Program, Sink, complain, hear_of_one_socket, say};
+use qrexec_relay::{Local, Orders, Program, Sink, complain, hear_of_one_socket, say};
 
 /// How long the other side may take to connect once the call has been allowed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -79,10 +79,11 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     let Connection { route, version } = connection;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(version, vchan, Some(agent.as_fd()), Some(PATIENCE))
+    let orders = Orders::Stream(agent.as_fd());
+    let channel = meet(version, vchan, orders, Some(PATIENCE))
         .with_context(|| format!("{what} came to nothing"))?;
     let local = local(&arguments)?;
-    let code = relay(channel, local, &what);
+    let code = relay(channel, local, orders, &what);
     if code == exit::NOT_FOUND && io::stderr().is_terminal() {
         say(format!(
             "error: {what} ended with 127: there is no such service, or it did not find a program"

@@ -16,7 +16,7 @@ use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
 use qrexec_protocol::version::Version;
 use qrexec_relay::{
-    Channel, DaemonSocket, Host, Local, Program, Sink, complain, hear_of_one_socket, serve,
+    Channel, DaemonSocket, Host, Local, Orders, Program, Sink, complain, hear_of_one_socket, serve,
 };
 
 /// How long a daemon in dom0 may take to answer.
@@ -120,7 +120,7 @@ fn serve_in_dom0(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Re
     // Requests of a domain name no user; in dom0 nobody changes it.
     let command = [b"DEFAULT:", arguments.command.as_bytes()].concat();
     let started = Host::dom0(layout().root()).start(&command, Mode::Attached);
-    let (left_over, result) = serve(&mut channel, started);
+    let (left_over, result) = serve(&mut channel, started, Orders::None);
     channel.finish();
     if let Some(mut process) = left_over {
         process.reap();
@@ -180,10 +180,12 @@ fn call_domain(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
     )?;
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
-    let channel = meet(Version::OWN, vchan, Some(daemon.fd()), patience(arguments));
+    let orders = Orders::Stream(daemon.fd());
+    let channel = meet(Version::OWN, vchan, orders, patience(arguments));
     let channel = channel.with_context(|| format!("{} did not take the call", arguments.domain))?;
     let local = local(arguments)?;
-    let code = relay(channel, local, &format!("the call to {}", arguments.domain));
+    let what = format!("the call to {}", arguments.domain);
+    let code = relay(channel, local, orders, &what);
     if arguments.kill {
         kill(&arguments.domain)?;
     }

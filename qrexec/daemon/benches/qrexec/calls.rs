@@ -11,7 +11,7 @@ use qrexec_client::{announce, meet};
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{DaemonSocket, Local, Sink, call};
+use qrexec_relay::{DaemonSocket, Local, Orders, Sink, call};
 
 use crate::figures::Times;
 use crate::site::{FORBIDDEN, Site, WORK};
@@ -172,7 +172,7 @@ fn running_in_guest(site: &Site) -> bool {
 
 fn relay(site: &Site, own: u32, route: Route) -> bool {
     let vchan = announce(&site.endpoints(own), route.domain, route.port).unwrap();
-    let Ok(channel) = meet(Version::OWN, vchan, None, Some(PATIENCE)) else {
+    let Ok(channel) = meet(Version::OWN, vchan, Orders::None, Some(PATIENCE)) else {
         return false;
     };
     let local = Local {
@@ -183,5 +183,5 @@ fn relay(site: &Site, own: u32, route: Route) -> bool {
         errors: Sink::nothing(),
         process: None,
     };
-    call(channel, local).is_ok_and(|codes| codes.remote == 0)
+    call(channel, local, Orders::None).is_ok_and(|codes| codes.remote == 0)
 }

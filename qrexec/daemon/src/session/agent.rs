@@ -47,9 +47,7 @@ impl Session {
                 self.ports.release(route);
                 self.left_alone.remove(&route);
                 self.callers.remove(&route);
-                if let Some(call) = self.abroad.remove(&route) {
-                    call.caller_gone(route);
-                }
+                self.caller_of_abroad_gone(route);
                 if let Some(calling_off) = self.meetings.remove(&route) {
                     calling_off.call_off();
                 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
-use qrexec_protocol::agent_link::caller_gone;
+use qrexec_protocol::agent_link::{caller_gone, end_call};
 use qrexec_protocol::client_link::{Accepted, Command};
 use qrexec_protocol::command::with_default_user;
 use qrexec_protocol::exec::{Exec, Route, ServiceConnect};
@@ -80,13 +80,20 @@ impl Session {
             Heard::Nothing => Ok(()),
             Heard::Gone => Err(None),
             Heard::CallerGone => {
-                let client = self.clients.remove(&number);
-                if let Some(route) = client.as_ref().and_then(Client::started) {
+                if let Some(route) = client.started() {
                     self.leave_alone(route, CALLER_GRACE);
                 }
                 return;
             }
-            Heard::Command(Command::CallerGone(_)) => Err(Some("nothing runs yet")),
+            Heard::End => {
+                if let Some(route) = client.started() {
+                    self.agent.line.queue(&end_call(route));
+                }
+                return;
+            }
+            Heard::Command(Command::CallerGone(_) | Command::End(_)) => {
+                Err(Some("nothing runs yet"))
+            }
             Heard::Command(Command::Exec(exec)) => self.exec(number, exec).map_err(Some),
             Heard::Command(Command::Connect(connect, len)) => {
                 self.connect(number, connect, len).map_err(Some)
@@ -112,8 +119,8 @@ impl Session {
         }
     }
 
-    /// Whoever waited for the end of a call into the domain has gone. Its service may run on; only if
-    /// the caller has not come by the time that it should, the agent need not wait for it.
+    /// The caller of a call into the domain has gone, or whoever waited for its end. Its service may run on;
+    /// only if the caller has not come by the time that it should, the agent need not wait for it.
     fn leave_alone(&mut self, route: Route, grace: Duration) {
         self.left_alone.insert(route, Instant::now() + grace);
     }

@@ -1,42 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What the domain asks for: its requests, until each has its one answer, and its calls in other
-//! domains.
+//! What the domain asks for: its requests, until each has its one answer.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::mpsc;
 
 use bulkhead_types::DomId;
 use qrexec_protocol::agent_link::{Refusal, refused};
 use qrexec_protocol::exec::{Route, ServiceConnect};
 use qrexec_protocol::trigger::{CallRequest, RequestId};
-use qrexec_relay::{CallingOff, DaemonSocket};
+use qrexec_relay::CallingOff;
 
-use super::Session;
+use super::{Abroad, Session};
 use crate::request::{self, Letter, Meeting, Ticket, begin};
-use crate::trace::Trace;
-
-/// A call of this domain that runs in another one.
-#[derive(Debug)]
-pub(super) struct Abroad {
-    ident: RequestId,
-    /// The target's daemon, which hangs up when the call has ended.
-    daemon: DaemonSocket,
-    trace: Trace,
-}
-
-impl Abroad {
-    /// Readable once the call has ended.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.daemon.fd()
-    }
-
-    /// The caller has gone. Whether it had come at all, the other daemon does not know.
-    pub fn caller_gone(self, route: Route) {
-        self.daemon.caller_gone(route);
-        self.trace.end("over");
-    }
-}
 
 impl Session {
     pub(super) fn request(&mut self, request: CallRequest) {
@@ -77,13 +52,8 @@ impl Session {
                     match end {
                         request::End::Tell(stream) => drop(self.callers.insert(route, stream)),
                         request::End::Told(both) => {
-                            let (ident, (daemon, trace)) = (ticket.ident, *both);
-                            let call = Abroad {
-                                ident,
-                                daemon,
-                                trace,
-                            };
-                            self.abroad.insert(route, call);
+                            let (daemon, trace) = *both;
+                            self.run_abroad(Abroad::new(ticket.ident, route, daemon, trace));
                         }
                     }
                 }
@@ -94,6 +64,7 @@ impl Session {
                 }
                 self.connect_dom0(ticket.ident, &answer);
             }
+            Letter::End(number) => self.end_abroad(number),
             Letter::Done { ticket, why } => {
                 if self.claim(&ticket) {
                     self.agent.line.queue(&refused(&ticket.ident.field(), why));
@@ -131,17 +102,5 @@ impl Session {
         self.meetings.insert(route, calling_off.clone());
         // A thread that no longer listens has ended, and said so.
         let _ = answer.send(Meeting { route, calling_off });
-    }
-
-    /// The target's daemon says that a call has ended.
-    pub(super) fn ended_abroad(&mut self, route: Route) {
-        if let Some(call) = self.abroad.remove(&route) {
-            // It may have ended before its caller met anybody.
-            if call.ident.is_unique() {
-                let refusal = refused(&call.ident.field(), Refusal::Denied);
-                self.agent.line.queue(&refusal);
-            }
-            call.trace.end("over");
-        }
     }
 }

@@ -78,7 +78,7 @@ impl Stage {
         let (over, end) = channel();
         thread::spawn(move || {
             let mut watch = desk.endpoints.watch(desk.domain.id).unwrap();
-            let session = Session::new(desk, reader).unwrap();
+            let session = Session::new(desk, reader, Vec::new()).unwrap();
             let mut ready = |version| greeted.send(version).unwrap_or_default();
             let end = session.run(&SigSet::empty(), &mut watch, Some(patience), &mut ready);
             over.send(end)
@@ -115,7 +115,7 @@ impl Stage {
     /// Whether the session was over after a greeting.
     fn is_over(&self) -> bool {
         match self.end.recv_timeout(PATIENCE).unwrap() {
-            End::Over { greeted } => greeted,
+            End::Over { greeted, .. } => greeted,
             other => panic!("{other:?}"),
         }
     }
@@ -278,14 +278,14 @@ fn death_at_each_step_ends_the_session_and_frees_who_waited() {
         // Its end tells the caller that the call is over.
         call.wait_for_end();
         let end = end.recv_timeout(PATIENCE).unwrap();
-        assert!(matches!(end, End::Over { greeted: true }), "{end:?}");
+        assert!(matches!(end, End::Over { greeted: true, .. }), "{end:?}");
         drop(policy);
     }
     let stage = Stage::new();
     let Stage { line, end, .. } = stage;
     drop(line);
     let end = end.recv_timeout(PATIENCE).unwrap();
-    assert!(matches!(end, End::Over { greeted: false }), "{end:?}");
+    assert!(matches!(end, End::Over { greeted: false, .. }), "{end:?}");
 }
 
 #[test]

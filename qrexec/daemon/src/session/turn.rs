@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use bulkhead_vchan::{OpenError, PeerWatch};
-use qrexec_protocol::exec::Route;
 use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{Interest, Ready, wait_for_any};
 use thiserror::Error;
@@ -48,7 +47,7 @@ struct Seen {
     letters: bool,
     domain: bool,
     clients: Vec<u64>,
-    abroad: Vec<Route>,
+    abroad: Vec<u64>,
     newcomers: bool,
 }
 
@@ -64,6 +63,7 @@ impl Session {
         let more = self.hear_agent(ready)?;
         let now = Instant::now();
         self.call_off(now);
+        self.give_up_abroad(now);
         self.agent.line.flush()?;
         self.clients
             .retain(|_, client| client.deadline().is_none_or(|end| end > now));
@@ -92,9 +92,7 @@ impl Session {
             letters.into_iter().for_each(|letter| self.open(letter));
         }
         seen.clients.iter().for_each(|n| self.hear_client(*n));
-        for route in seen.abroad {
-            self.ended_abroad(route);
-        }
+        seen.abroad.iter().for_each(|n| self.ended_abroad(*n));
         if seen.newcomers {
             self.admit();
         }
@@ -104,7 +102,8 @@ impl Session {
     /// When a client has taken too long, or the agent is to be told that a caller does not come.
     fn next_deadline(&self) -> Option<Instant> {
         let clients = self.clients.values().filter_map(Client::deadline);
-        clients.chain(self.left_alone.values().copied()).min()
+        let others = self.left_alone.values().copied().chain(self.abroad_due());
+        clients.chain(others).min()
     }
 
     /// Waits; while there is no room for answers (`open`), only for the going of those who speak.
@@ -128,7 +127,10 @@ impl Session {
             (domain, Interest::Readable),
         ];
         entries.extend(self.clients.values().map(|client| (client.fd(), heard)));
-        entries.extend(self.abroad.values().map(|call| (call.fd(), heard)));
+        let abroad = self.abroad.iter();
+        let abroad = abroad.filter_map(|(number, call)| Some((*number, call.fd()?)));
+        let (abroad, daemons): (Vec<u64>, Vec<_>) = abroad.unzip();
+        entries.extend(daemons.into_iter().map(|fd| (fd, heard)));
         if let Some(sockets) = &self.sockets {
             entries.push((sockets.listener.as_fd(), heard));
         }
@@ -138,17 +140,17 @@ impl Session {
         let seen = wait_for_any(&entries, deadline)?;
         let (fixed, seen) = seen.split_at(4);
         let (clients, seen) = seen.split_at(self.clients.len());
-        let (abroad, seen) = seen.split_at(self.abroad.len());
+        let (ended, seen) = seen.split_at(abroad.len());
         let some = |ready: &Ready| ready.any();
         let clients = self.clients.keys().zip(clients);
-        let abroad = self.abroad.keys().zip(abroad);
+        let ended = abroad.iter().zip(ended);
         Ok(Seen {
             agent: fixed[0],
             signal: fixed[1].readable,
             letters: fixed[2].readable,
             domain: fixed[3].readable,
             clients: clients.filter(|(_, r)| some(r)).map(|(n, _)| *n).collect(),
-            abroad: abroad.filter(|(_, r)| some(r)).map(|(n, _)| *n).collect(),
+            abroad: ended.filter(|(_, r)| some(r)).map(|(n, _)| *n).collect(),
             newcomers: self.sockets.is_some() && seen.first().is_some_and(|ready| ready.readable),
         })
     }

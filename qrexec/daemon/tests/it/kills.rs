@@ -301,7 +301,11 @@ fn the_daemon_of_a_caller_that_has_gone_says_so_to_the_daemon_of_its_target() {
                     let answer = Accepted { kind, route }.encode();
                     stream.write_all(&answer).unwrap();
                 }
+                let gone = matches!(incoming, Incoming::Message(Client::CallerGone(_)));
                 heard.push(incoming);
+                if gone {
+                    return heard;
+                }
             }
         }
     });

@@ -10,6 +10,7 @@ mod account;
 mod calls;
 mod confinement;
 mod crowds;
+mod cuts;
 mod disposables;
 mod faults;
 mod fixture;

@@ -12,10 +12,10 @@ use qrexec_protocol::under_way::Notice;
 
 use crate::fixture::{Fixture, allow, finish};
 
-type Ends = mpsc::Receiver<HashMap<String, String>>;
+pub type Ends = mpsc::Receiver<HashMap<String, String>>;
 
 /// A machine whose policy allows everything under the number 7, and hears how it ended.
-fn machine() -> (Arc<Fixture>, UnixListener, Ends) {
+pub fn machine() -> (Arc<Fixture>, UnixListener, Ends) {
     let fixture = Fixture::without_policy();
     let (sender, ends) = mpsc::channel();
     fixture.policy(Box::new(move |asked| {
@@ -29,7 +29,7 @@ fn machine() -> (Arc<Fixture>, UnixListener, Ends) {
     (fixture, listener, ends)
 }
 
-fn heard(listener: &UnixListener) -> BufReader<UnixStream> {
+pub fn heard(listener: &UnixListener) -> BufReader<UnixStream> {
     let (stream, _) = listener.accept().unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
@@ -37,14 +37,14 @@ fn heard(listener: &UnixListener) -> BufReader<UnixStream> {
     BufReader::new(stream)
 }
 
-fn next(lines: &mut BufReader<UnixStream>) -> Notice {
+pub fn next(lines: &mut BufReader<UnixStream>) -> Notice {
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
     Notice::parse(line.trim_end()).unwrap()
 }
 
 /// Hears a call to its end, after the lines that say whose it is and that it runs.
-fn done(lines: &mut BufReader<UnixStream>) {
+pub fn done(lines: &mut BufReader<UnixStream>) {
     assert_eq!(next(lines), Notice::Source("work".parse().unwrap()));
     loop {
         match next(lines) {
@@ -55,7 +55,7 @@ fn done(lines: &mut BufReader<UnixStream>) {
     }
 }
 
-fn end(ends: &Ends) -> HashMap<String, String> {
+pub fn end(ends: &Ends) -> HashMap<String, String> {
     ends.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 

@@ -19,7 +19,7 @@ use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, SERVICE_FIELD_MAX};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_protocol::version::Version;
-use qrexec_relay::{DaemonError, DaemonSocket, Local, Sink, call};
+use qrexec_relay::{DaemonError, DaemonSocket, Local, Orders, Sink, call};
 
 use crate::faults::{greeted_agent, hung_up, next_message};
 use crate::fixture::{Fixture, user};
@@ -151,7 +151,7 @@ impl Stage {
         let (route, helper) = self.ask(way, size)?;
         let endpoints = self.fixture.endpoints(way.source());
         let vchan = announce(&endpoints, route.domain, route.port).unwrap();
-        let channel = meet(Version::OWN, vchan, None, Some(PATIENCE)).unwrap();
+        let channel = meet(Version::OWN, vchan, Orders::None, Some(PATIENCE)).unwrap();
         let local = Local {
             input: None,
             back: None,
@@ -160,7 +160,7 @@ impl Stage {
             errors: Sink::nothing(),
             process: None,
         };
-        assert_eq!(call(channel, local).unwrap().remote, 0);
+        assert_eq!(call(channel, local, Orders::None).unwrap().remote, 0);
         if way.source() == HOSTILE {
             let over = terminated(route);
             self.agent.write_all_blocking(&over, None).unwrap();
