@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use policy_agent_protocol::{Answer, Choice, Lasting};
+use policy_agent_protocol::{Answer, Choice, Lasting, Unanswered};
 
 use crate::question::{Question, Target};
 
@@ -88,7 +88,8 @@ impl Prompt {
         now: Duration,
     ) -> Vec<Effect> {
         if self.waiting.len() >= WAITING_MAX || question.targets.is_empty() {
-            return vec![Effect::Answer(id, Answer::Deny(Lasting::Once))];
+            let answer = Answer::Unanswered(Unanswered::NotShown);
+            return vec![Effect::Answer(id, answer)];
         }
         self.waiting.push_back(Waiting {
             id,
@@ -115,7 +116,8 @@ impl Prompt {
         self.waiting.retain(|waiting| {
             let waits = now < waiting.end;
             if !waits {
-                effects.push(Effect::Answer(waiting.id, Answer::Deny(Lasting::Once)));
+                let answer = Answer::Unanswered(Unanswered::TimeOut);
+                effects.push(Effect::Answer(waiting.id, answer));
             }
             waits
         });

@@ -52,7 +52,29 @@ impl Lasting {
     }
 }
 
-/// The user's answer.
+/// Why the user did not answer a question that the agent refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The time was up.
+    TimeOut,
+    /// It was not shown: too many wait, or there was nothing to choose from.
+    NotShown,
+}
+
+impl Unanswered {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::TimeOut, Self::NotShown];
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TimeOut => "time-out",
+            Self::NotShown => "not-shown",
+        }
+    }
+}
+
+/// The user's answer, or that there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Answer {
@@ -60,6 +82,8 @@ pub enum Answer {
     Allow(Choice, Lasting),
     /// It may not.
     Deny(Lasting),
+    /// It may not, and the user has not said so.
+    Unanswered(Unanswered),
 }
 
 /// Bytes that are no answer. The call is refused.
@@ -84,6 +108,7 @@ impl Answer {
     pub fn lasting(&self) -> Lasting {
         match self {
             Self::Allow(_, lasting) | Self::Deny(lasting) => *lasting,
+            Self::Unanswered(_) => Lasting::Once,
         }
     }
 
@@ -92,6 +117,8 @@ impl Answer {
         let mut text = match self {
             Self::Allow(choice, _) => format!("allow:{choice}"),
             Self::Deny(_) => "deny".to_owned(),
+            // Whoever does not know this takes it for no answer, which refuses too.
+            Self::Unanswered(why) => format!("deny\nbecause={}", why.word()),
         };
         if self.lasting() != Lasting::Once {
             text.push_str(&format!("\nfor={}", self.lasting().word()));
@@ -112,6 +139,11 @@ impl Answer {
             return Err(BadAnswer::Unknown);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| BadAnswer::Unknown)?;
+        if let Some(word) = text.strip_prefix("deny\nbecause=") {
+            let mut known = Unanswered::ALL.into_iter();
+            let why = known.find(|known| known.word() == word);
+            return why.map(Self::Unanswered).ok_or(BadAnswer::Unknown);
+        }
         let (word, lasting) = match text.split_once("\nfor=") {
             None => (text, Lasting::Once),
             Some((word, kept)) => {
@@ -147,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_did_not_say_is_no_refusal_of_the_user() {
+        for why in Unanswered::ALL {
+            let answer = Answer::Unanswered(why);
+            assert!(answer.encode().starts_with(b"deny\n"));
+            assert_eq!(Answer::decode(&answer.encode(), &[]), Ok(answer));
+        }
+    }
+
+    #[test]
     fn agents_that_know_nothing_of_times_are_understood() {
         let work = Choice::Domain("work".parse().unwrap());
         let answer = Answer::Allow(work, Lasting::Once);
@@ -168,6 +209,9 @@ mod tests {
             (b"ALLOW:work", E::Unknown),
             (b"deny\n", E::Unknown),
             (b"deny ", E::Unknown),
+            (b"deny\nbecause=", E::Unknown),
+            (b"deny\nbecause=time-out\n", E::Unknown),
+            (b"allow:work\nbecause=time-out", E::Target),
             (b"denyallow:work", E::Unknown),
             (b"\xffdeny", E::Unknown),
             (b"allow:", E::Target),

@@ -29,6 +29,6 @@ mod choice;
 mod metadata;
 mod request;
 
-pub use answer::{ANSWER_MAX, Answer, BadAnswer, Lasting};
+pub use answer::{ANSWER_MAX, Answer, BadAnswer, Lasting, Unanswered};
 pub use choice::{Choice, InvalidChoice};
 pub use request::{Ask, BadRequest, Notify, REQUEST_MAX, Request, Resolution};

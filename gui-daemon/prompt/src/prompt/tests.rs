@@ -86,13 +86,14 @@ fn a_question_nobody_answers_is_refused_and_so_is_one_that_waits_behind_it() {
     let _ = prompt.asked(QuestionId(2), question(), PATIENCE, at(1000));
     let end = PATIENCE.as_millis() as u64;
     assert_eq!(prompt.tick(at(end - 1)), []);
-    let deny = |id| Effect::Answer(QuestionId(id), Answer::Deny(Lasting::Once));
-    assert_eq!(prompt.tick(at(end)), [deny(1), Effect::Show]);
+    let unanswered = Answer::Unanswered(Unanswered::TimeOut);
+    let over = |id| Effect::Answer(QuestionId(id), unanswered.clone());
+    assert_eq!(prompt.tick(at(end)), [over(1), Effect::Show]);
     prompt.painted(at(end));
     // Too late: agreeing does not count.
     assert_eq!(
         prompt.input(Input::Allow, at(end + 1000)),
-        [deny(2), Effect::Hide]
+        [over(2), Effect::Hide]
     );
 }
 

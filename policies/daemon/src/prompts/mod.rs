@@ -21,7 +21,7 @@ mod waiting;
 use std::path::Path;
 use std::time::Duration;
 
-use policy_agent_protocol::{Answer, Lasting, Request};
+use policy_agent_protocol::{Answer, Lasting, Request, Unanswered};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -95,7 +95,7 @@ pub(crate) async fn ask(
                     refused(&error.to_string())
                 }
             },
-            () = &mut end => return refused("the user did not answer in time").with_prompt("no answer"),
+            () = &mut end => return unanswered(asked, Unanswered::TimeOut),
             _ = look.tick() => {
                 if has_hung_up(stream).await {
                     return refused("the caller did not wait for the user's answer");
@@ -109,6 +109,15 @@ pub(crate) async fn ask(
             }
         }
     }
+}
+
+/// The refusal of what the user has neither allowed nor refused.
+fn unanswered(asked: &Asked, why: Unanswered) -> Decision {
+    let (reason, prompt) = match why {
+        Unanswered::TimeOut => ("the user did not answer in time", "no answer"),
+        Unanswered::NotShown => ("too many questions wait for the user", "not asked"),
+    };
+    Decision::unanswered(asked, reason).with_prompt(prompt)
 }
 
 /// Whether the asker has closed its end altogether. Many close the half that they are done
@@ -154,6 +163,7 @@ impl crate::state::State {
             Lasting::WhileRunning => format!("{what}, until {} stops", key.source),
         };
         match answer {
+            Answer::Unanswered(why) => unanswered(asked, why),
             Answer::Deny(_) => {
                 self.keep(key, KeptAnswer::Deny, lasting);
                 let refused = Decision::from(asked.question.clone().refused());

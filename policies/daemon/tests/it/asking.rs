@@ -128,6 +128,8 @@ fn whatever_is_not_an_agreement_to_what_was_offered_refuses() {
         "allow:personal\nfor=ever",
         "yes",
         "",
+        "deny\nbecause=time-out",
+        "deny\nbecause=not-shown",
     ] {
         let caller = copy(&machine);
         agent.shown().answer(answer);
@@ -145,6 +147,8 @@ fn whatever_is_not_an_agreement_to_what_was_offered_refuses() {
     "allow:personal\nfor=ever": deny: ; the rule asks the user, and the prompt failed: the agent's answer is to be kept for a time that was not offered
     "yes": deny: ; the rule asks the user, and the prompt failed: the agent's answer is neither `allow:TARGET` nor `deny`
     "": deny: ; the rule asks the user, and the prompt failed: the agent gave no answer
+    "deny\nbecause=time-out": deny: no answer; the user did not answer in time
+    "deny\nbecause=not-shown": deny: not asked; too many questions wait for the user
     "#);
 }
 
