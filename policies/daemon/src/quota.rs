@@ -6,6 +6,8 @@
 //! with `*` all services together that no earlier quota counts. Besides, every question counts
 //! against [`QUESTIONS`], so that a domain cannot fill the ledger with refusals.
 
+mod changes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +191,8 @@ struct Account {
 #[derive(Debug)]
 pub(crate) struct Quotas {
     quotas: Vec<(Arc<str>, Quota)>,
+    /// Those that somebody has set.
+    configured: Vec<Quota>,
     accounts: HashMap<(Arc<str>, String), Account>,
     questions: HashMap<String, Questions>,
 }
@@ -206,6 +210,7 @@ impl Quotas {
     pub fn new(configured: Vec<Quota>) -> Self {
         let mut quotas = Self {
             quotas: Vec::new(),
+            configured: Vec::new(),
             accounts: HashMap::new(),
             questions: HashMap::new(),
         };
@@ -213,13 +218,16 @@ impl Quotas {
         quotas
     }
 
-    /// Takes other quotas. What was used of one that stays counts on.
-    pub fn set(&mut self, configured: Vec<Quota>) {
+    /// Takes other quotas; what was changed, in words. What was used of one that stays counts on.
+    pub fn set(&mut self, configured: Vec<Quota>) -> Vec<String> {
+        let changes = changes::changes(&self.configured, &configured);
+        self.configured.clone_from(&configured);
         let all = configured.into_iter().chain(Quota::defaults());
         self.quotas = all.map(|quota| (quota.name().into(), quota)).collect();
         let names = &self.quotas;
         self.accounts
             .retain(|(name, _), _| names.iter().any(|(known, _)| known == name));
+        changes
     }
 
     /// All quotas in their order.

@@ -24,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
+use crate::clock::Moment;
 use crate::live::{self, load_live};
 use crate::prepare::{self, BadPolicy, ReadPolicy};
 use crate::settings::{Settings, SettingsError};
@@ -79,7 +80,7 @@ pub(crate) async fn keep_loaded(
             continue;
         }
         wanted = needed;
-        state.borrow_mut().set(settings);
+        state.borrow_mut().set(settings, Moment::now());
         match outcome {
             Ok(read) => prepare::go_live(state, read).await?,
             Err(bad) => state.borrow_mut().refuse_policy(bad.text),

@@ -3,9 +3,11 @@
 //! `bulkhead policy quota` writes. Both may be missing.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bulkhead_types::Layout;
+use nix::unistd::{Uid, User};
 use policy_ledger::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ pub struct Settings {
     /// The quotas, first ones first.
     #[serde(skip)]
     pub quotas: Vec<Quota>,
+    /// Who has written them: the owner of the file, which is replaced whole at each change.
+    #[serde(skip)]
+    pub quotas_by: Option<String>,
 }
 
 /// The file of quotas.
@@ -117,6 +122,7 @@ impl Settings {
         let settings: Self = read(&layout.configuration().join("policyd.toml"))?;
         Ok(Self {
             quotas: QuotaFile::load(&QuotaFile::path(layout))?.quotas,
+            quotas_by: owner(&QuotaFile::path(layout)),
             ..settings
         })
     }
@@ -157,6 +163,12 @@ impl QuotaFile {
         std::fs::write(&aside, format!("{QUOTA_HEAD}{text}"))?;
         std::fs::rename(aside, path)
     }
+}
+
+fn owner(path: &Path) -> Option<String> {
+    let uid = std::fs::metadata(path).ok()?.uid();
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    Some(user.map_or_else(|| format!("uid {uid}"), |user| user.name))
 }
 
 const QUOTA_HEAD: &str = "\

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::announcer::Announcer;
 use crate::book::Book;
 use crate::calls::Calls;
+use crate::clock::Moment;
 use crate::decide::{Asked, Decision, decide_agreed};
 use crate::flood::Flood;
 use crate::grants::Grants;
@@ -45,6 +46,8 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) grants_file: GrantsFile,
     pub(crate) quotas: Quotas,
+    /// Whether the quotas were read since the start: what changed before is not known.
+    quotas_read: bool,
     pub(crate) flood: Flood,
     pub(crate) calls: Calls,
     /// Calls whose grant has ended, until they have.
@@ -79,6 +82,7 @@ impl State {
             grants: grants_file.load(),
             grants_file,
             quotas: Quotas::new(Vec::new()),
+            quotas_read: false,
             flood: Flood::default(),
             orphaned: BTreeSet::new(),
             reporters: HashMap::new(),
@@ -171,11 +175,17 @@ impl State {
     }
 
     /// Takes what was read of the settings. What cannot be used changes nothing but the status.
-    pub(crate) fn set(&mut self, outcome: Result<Settings, SettingsError>) {
+    pub(crate) fn set(&mut self, outcome: Result<Settings, SettingsError>, now: Moment) {
         match outcome {
             Ok(settings) => {
                 self.book.set(&settings.ledger);
-                self.quotas.set(settings.quotas);
+                let changes = self.quotas.set(settings.quotas);
+                if std::mem::replace(&mut self.quotas_read, true) {
+                    let by = settings.quotas_by.unwrap_or_else(|| "unknown".to_owned());
+                    for change in changes {
+                        self.act(&by, "quota", change, now);
+                    }
+                }
                 self.settings_error = None;
             }
             Err(error) => {

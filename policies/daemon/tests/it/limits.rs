@@ -51,6 +51,45 @@ fn a_flood_of_disposables_is_stopped_and_a_neighbour_does_not_notice() {
 }
 
 #[test]
+fn a_change_of_quotas_is_recorded_with_who_made_it_and_what_was_before() {
+    let machine = machine();
+    let path = QuotaFile::path(&machine.layout());
+    let quota = |at_once| Quota {
+        source: "work".into(),
+        service: "qubes.Gpg".into(),
+        disposables: false,
+        per_minute: None,
+        burst: None,
+        at_once: Some(at_once),
+    };
+    for quotas in [vec![quota(3)], vec![quota(2)], vec![]] {
+        QuotaFile { quotas }.save(&path).unwrap();
+        assert_eq!(machine.control(&Request::Reload), Answer::Done);
+    }
+    let acts = machine
+        .ledger()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Event::Act(act) if act.what == "quota" => Some(act),
+            _ => None,
+        });
+    let own = nix::unistd::User::from_uid(nix::unistd::Uid::current());
+    let own = own.unwrap().unwrap().name;
+    let told: Vec<String> = acts
+        .inspect(|act| assert_eq!(act.by, own))
+        .map(|act| act.detail)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "work qubes.Gpg: 3 under way",
+            "work qubes.Gpg: 2 under way; before: 3 under way",
+            "work qubes.Gpg: removed; before: 2 under way",
+        ]
+    );
+}
+
+#[test]
 fn a_call_that_has_ended_makes_room_for_another() {
     let machine = machine();
     let quota = Quota {
