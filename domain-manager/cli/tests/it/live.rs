@@ -189,6 +189,12 @@ fn a_call_is_allowed_for_a_while_and_the_ledger_says_so() {
     );
     let json: serde_json::Value = serde_json::from_str(&live.run(&["grants", "--json"])).unwrap();
     assert_eq!(json[0]["uses"], 2);
+    assert_eq!(json[0]["kind"], "grant");
+    let keys: Vec<&String> = json[0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        format!("{keys:?}"),
+        r#"["by", "calls", "id", "kind", "left", "seconds", "service", "since", "source", "target", "until_ms", "uses", "while_running"]"#
+    );
     let explained = live.run(&["explain", "work", "vault", "qubes.Gpg"]);
     assert!(
         explained.starts_with("deny") && explained.contains("\n  grant     1  work -> vault"),

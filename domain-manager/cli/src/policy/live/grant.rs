@@ -38,8 +38,21 @@ At least one end has to be given; the first that comes counts. A grant comes bef
 it allows what a rule denies or would ask for; where a rule allows the call anyway, no use of the
 grant is taken. When its time is up, its source stops or it is revoked, nothing more is allowed, and
 the calls that rest on it are ended: a service in dom0 is killed, a disposable that was made for the
-call is destroyed. A channel between two running domains is theirs, and dom0 cannot cut it: stop one
-of them. A grant does not survive a restart of the machine, and no change of the clock prolongs it.";
+call is destroyed, and of a call between two running domains the agents of both are told to end it.
+One that obeys is enough. The record (`audit`) says where a domain has not confirmed the end: whoever
+trusts neither of the two kills one of them. A grant does not survive a restart of the machine, and no change of the clock prolongs it.";
+
+pub const GRANTS_HELP: &str = "\
+Beside the grants stand the answers of the user that still count. With --json both are in one array, and
+`kind` tells them apart:
+
+  grant    id, source, target, service; seconds, uses and while_running, the ends it was given, of
+           which uses counts down; left, the seconds until its end, and until_ms, the same in
+           milliseconds after the machine's start; by and since, who gave it and when; calls, the
+           numbers of those that rest on it
+  answer   source, service; requested, whom the caller asks for; target, where such calls go, or
+           null if they are refused; left, the seconds for which it counts, or null until the source
+           stops";
 
 #[derive(Debug, Args)]
 pub struct Revoke {
@@ -98,9 +111,10 @@ pub fn grant(client: &Client, asked: &Grant, json: bool) -> Result<u8, Failure> 
     Ok(0)
 }
 
-/// What is allowed or refused for a while, as JSON.
+/// What is allowed or refused for a while, as JSON: `kind` is `grant` or `answer`, beside the fields of
+/// either.
 #[derive(Serialize)]
-#[serde(untagged)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 enum Permission {
     Grant(GrantState),
     Answer(KeptState),
@@ -238,6 +252,24 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_of_the_user_is_told_from_a_grant() {
+        let answer = Permission::Answer(KeptState {
+            source: "work".into(),
+            service: "qubes.Gpg".into(),
+            requested: "vault".into(),
+            target: None,
+            left: Some(9),
+        });
+        assert_eq!(
+            serde_json::to_value(answer).unwrap(),
+            serde_json::json!({
+                "kind": "answer", "source": "work", "service": "qubes.Gpg", "requested": "vault",
+                "target": null, "left": 9
+            })
+        );
+    }
 
     #[test]
     fn times_have_a_unit_and_a_limit() {

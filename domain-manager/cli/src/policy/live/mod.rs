@@ -20,6 +20,7 @@ pub enum LiveCommand {
     /// Allow a call for a while
     Grant(grant::Grant),
     /// List what is allowed for a while
+    #[command(after_long_help = grant::GRANTS_HELP)]
     Grants,
     /// End a grant, and the calls that rest on it
     Revoke(grant::Revoke),
