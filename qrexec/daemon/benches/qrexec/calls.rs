@@ -82,7 +82,7 @@ const KINDS: [Kind; 11] = [
 ];
 
 /// How often each call is made.
-fn calls() -> usize {
+pub fn calls() -> usize {
     let asked = std::env::var("BULKHEAD_BENCH_CALLS");
     asked.ok().and_then(|n| n.parse().ok()).unwrap_or(500)
 }
@@ -136,7 +136,7 @@ pub fn print(sites: &[Site]) {
 }
 
 /// From the start of a client's process to its end.
-fn run(command: &mut Command, code: i32) -> bool {
+pub fn run(command: &mut Command, code: i32) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.stderr(Stdio::null()).status().unwrap();
     status.code() == Some(code)

@@ -16,7 +16,7 @@
 //! does the same work by turns on the local transport.
 //!
 //! `BULKHEAD_BENCH_PARTS` chooses among `calls`, `streams`, `crowd`, `files`, `memory`,
-//! `pairings`, with commas between them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
+//! `pairings`, `users`, with commas between them. `BULKHEAD_BENCH_CALLS` sets how often each call is made.
 //!
 //! Policy is answered by this process (or, beside another implementation, by a program that
 //! both start), so what `policyd` takes comes on top; the bench `questions` prints that.
@@ -33,6 +33,7 @@ mod memory;
 mod pairings;
 mod site;
 mod streams;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,9 @@ fn main() -> ExitCode {
         println!("\nqrexec over the socket transport, ours and the reference");
         let makes = [Make::Ours, Make::Other(first.clone())];
         measure(&makes.map(|make| Site::new(Cast::all(make), Wire::Socket)));
+    }
+    if chosen("users") {
+        users::print();
     }
     let mut differ = 0;
     if chosen("pairings") {

@@ -106,6 +106,19 @@ impl Site {
             self.start_session();
         }
         self.keep(&mut command);
+        self.start_daemon(id, name, daemon);
+    }
+
+    /// Starts a domain whose agent is root, by a command that puts the agent into its place and gets the
+    /// agent's words as its last.
+    pub fn start_as_root(&mut self, id: u32, name: &str, mut place: Command) {
+        place.arg(self.path("bin/ours/qrexec-agent"));
+        self.place(&mut place, id);
+        self.keep(place.arg("-a").arg(self.agent_socket(id)));
+        self.start_daemon(id, name, Part::PersonalDaemon);
+    }
+
+    fn start_daemon(&mut self, id: u32, name: &str, daemon: Part) {
         let mut command = self.command(daemon, 0);
         command.arg("--direct");
         let wanted = match self.cast.make(daemon) {
