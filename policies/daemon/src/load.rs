@@ -83,6 +83,9 @@ pub fn load_policy_beside(
                 let help = "create the directory; an empty one denies every call";
                 problems.push(match e.kind() {
                     io::ErrorKind::NotFound => Diagnostic::global(message).help(help),
+                    io::ErrorKind::NotADirectory => {
+                        Diagnostic::global(message).help("name the directory that holds it")
+                    }
                     _ => Diagnostic::global(message),
                 });
                 continue;

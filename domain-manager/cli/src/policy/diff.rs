@@ -152,6 +152,7 @@ fn tell(
         }
         tell_rule(out, "was", old, first.old_rule)?;
         tell_rule(out, "now", new, first.new_rule)?;
+        out.write_all(choices(&first.before, &first.after).as_bytes())?;
         for change in group.iter().take(GROUPS_MAX) {
             let kinds = change.kinds().map(|kind| KindText::new(kind).told());
             let (sources, targets) = (listed(change.sources()), listed(change.targets()));
@@ -189,4 +190,28 @@ fn tell_rule(
         }
         None => writeln!(out, "  {when} no rule"),
     }
+}
+
+/// Which choices come and go where a question stays one: of long lists only the first are told.
+fn choices(before: &Decided, after: &Decided) -> String {
+    if (before.verdict, after.verdict) != ("ask", "ask") {
+        return String::new();
+    }
+    // Both lists are sorted.
+    let less = |these: &Decided, those: &Decided| {
+        let mut those = those.targets.iter().peekable();
+        let mut left = Vec::new();
+        for target in &these.targets {
+            while those.next_if(|other| *other < target).is_some() {}
+            if those.peek() != Some(&target) {
+                left.push(target.to_string());
+            }
+        }
+        left
+    };
+    let told = |what: &str, names: Vec<String>| match names.is_empty() {
+        true => String::new(),
+        false => format!("  {what} {}\n", listed(&names)),
+    };
+    told("offered now:", less(after, before)) + &told("no longer offered:", less(before, after))
 }

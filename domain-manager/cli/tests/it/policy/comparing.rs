@@ -118,3 +118,27 @@ fn who_may_call_what_is_told_as_lists_tables_and_pictures() {
     let svg = std::fs::read_to_string(fixture.path("picture.svg")).unwrap();
     assert!(svg.starts_with("<svg"), "{svg}");
 }
+
+#[test]
+fn what_a_question_offers_more_or_less_is_named() {
+    let fixture = offline();
+    let ask = "qubes.Gpg * work @anyvm ask\n";
+    fixture.write("a/30-user.policy", ask);
+    fixture.write(
+        "b/30-user.policy",
+        &format!("qubes.Gpg * work personal deny\n{ask}"),
+    );
+    let diff = |from, to| fixture.run(&["policy", "diff", from, to, "--system", "system.json"]);
+    assert!(
+        diff("a", "b").contains("  no longer offered: personal\n"),
+        "{}",
+        diff("a", "b")
+    );
+    assert!(
+        diff("b", "a").contains("  offered now: personal\n"),
+        "{}",
+        diff("b", "a")
+    );
+    let file = fixture.run(&["policy", "check", "--policy", "a/30-user.policy"]);
+    assert!(file.contains("name the directory that holds it"), "{file}");
+}
