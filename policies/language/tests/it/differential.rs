@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bulkhead_policy::{Call, Compiled, Domain, DomainRef, Policy, Requested, System, Verdict};
 use policy_samples::random::{NAMES, UUIDS, domains, rules};
-use policy_samples::told;
+use policy_samples::{large, told};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -132,4 +132,34 @@ fn the_index_decides_as_a_walk_over_the_text_does() {
         decided > tried / 5,
         "rules and calls seldom meet: {decided} of {tried}"
     );
+}
+
+#[test]
+fn a_policy_of_many_words_decides_the_same_with_and_without_rows() {
+    let rules = large::rules(1, 2_000, 5, &["allow", "deny", "ask"]);
+    let lines: Vec<_> = rules.iter().map(large::RandomRule::line).collect();
+    let policy = Policy::from_texts([("p", lines.join("\n").as_str())]).unwrap();
+    let (policy, system) = (Arc::new(policy), Arc::new(large::system()));
+    let compiled = Compiled::new(policy.clone(), system.clone());
+    let mut numbers = large::Numbers(2);
+    let mut allowed = 0;
+    for _ in 0..5_000 {
+        let (service, source) = (numbers.below(6), numbers.below(large::DOMAINS));
+        let target = match numbers.below(4) {
+            0 => "@dispvm".to_owned(),
+            1 => format!("@dispvm:vm{}", numbers.below(50) * 10),
+            _ => format!("vm{}", numbers.below(large::DOMAINS)),
+        };
+        let call = Call {
+            source: DomainRef::parse(&format!("vm{source}")).unwrap(),
+            service: format!("svc.Number{service}+arg").parse().unwrap(),
+            target: Requested::parse(&target).unwrap(),
+        };
+        let (with, without) = (compiled.evaluate(&call), policy.evaluate(&system, &call));
+        let place = |verdict: &Verdict| verdict.rule().map(|rule| rule.location.line);
+        assert_eq!(place(&with), place(&without), "{source} {target} {service}");
+        assert_eq!(with.word(), without.word());
+        allowed += usize::from(with.word() == "allow");
+    }
+    assert!(allowed > 500, "only {allowed} are allowed");
 }
