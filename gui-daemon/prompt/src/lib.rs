@@ -17,11 +17,13 @@
 #![forbid(unsafe_code)]
 
 mod notices;
+mod policy_watch;
 mod prompt;
 mod question;
 pub mod services;
 pub mod text;
 
 pub use notices::{LIFETIME, Notices};
+pub use policy_watch::{PolicyWatch, Word};
 pub use prompt::{Effect, GUARD, Input, PATIENCE, Prompt, QuestionId, WAITING_MAX};
 pub use question::{Question, Target};

@@ -37,9 +37,10 @@ fn main() -> ExitCode {
     let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
     let layout = Layout::below(root);
     let socket = arguments.socket.unwrap_or(layout.policy_agent_socket());
+    let policy = layout.policy_calls_socket();
     let services = descriptions::read(&layout.configuration().join("services.d"));
     let patience = Duration::from_secs(arguments.patience);
-    match program::run(&socket, services, patience) {
+    match program::run(&socket, policy, services, patience) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: nobody can be asked by this program");

@@ -16,6 +16,8 @@ const IN_VIEW: usize = 3;
 /// The notices in view.
 #[derive(Debug, Default)]
 pub struct Notices {
+    /// What everybody has to know, above the others.
+    announced: Option<(Duration, &'static str)>,
     in_view: VecDeque<(Duration, String)>,
     left_out: usize,
 }
@@ -32,9 +34,16 @@ impl Notices {
         }
     }
 
+    /// Takes something about all calls, in the place of what was said of them before.
+    pub fn announce(&mut self, words: &'static str, now: Duration) {
+        self.tick(now);
+        self.announced = Some((now + LIFETIME, words));
+    }
+
     /// Takes away what has been in view long enough.
     pub fn tick(&mut self, now: Duration) {
         self.in_view.retain(|(end, _)| now < *end);
+        self.announced = self.announced.filter(|(end, _)| now < *end);
         if self.in_view.is_empty() {
             self.left_out = 0;
         }
@@ -42,7 +51,9 @@ impl Notices {
 
     /// What to show; nothing when there is nothing.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.in_view.iter().map(|(_, text)| text.clone()).collect();
+        let announced = self.announced.iter().map(|(_, text)| (*text).to_owned());
+        let others = self.in_view.iter().map(|(_, text)| text.clone());
+        let mut lines: Vec<_> = announced.chain(others).collect();
         if self.left_out > 0 {
             lines.push(format!("and {} more", self.left_out));
         }
@@ -98,5 +109,20 @@ mod tests {
         assert!(notices.lines().is_empty());
         notices.told(&notice("@default"), now + LIFETIME);
         assert_eq!(notices.lines(), ["work was refused qubes.Filecopy"]);
+    }
+
+    #[test]
+    fn what_concerns_all_calls_stands_above_any_flood() {
+        let mut notices = Notices::default();
+        let now = Duration::from_secs(5);
+        for number in 0..200 {
+            notices.told(&notice(&format!("t{number}")), now);
+        }
+        notices.announce("gone", now);
+        notices.announce("back", now);
+        assert_eq!(notices.lines().len(), 5);
+        assert_eq!(notices.lines()[0], "back");
+        notices.tick(now + LIFETIME);
+        assert!(notices.lines().is_empty());
     }
 }

@@ -25,6 +25,10 @@ pub fn listen(socket: &Path, session: Rc<Session>) -> anyhow::Result<()> {
     if UnixStream::connect(socket).is_ok() {
         bail!("another prompt listens on {}", socket.display());
     }
+    if let Some(folder) = socket.parent() {
+        // The session may be up before the policy daemon.
+        std::fs::create_dir_all(folder).with_context(place)?;
+    }
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(place),
         _ => {}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What GTK does not say to the window manager: a window that is seen and takes nothing.
+//! What GTK does not say to the window manager: a window that is seen and takes nothing, and where
+//! one belongs that nobody has to look at.
 
 use gdk4_x11::X11Surface;
 use gtk4::prelude::*;
 use gtk4::{Window, glib};
 use tracing::warn;
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ClientMessageEvent, ConnectionExt, EventMask};
+use x11rb::protocol::xproto::{ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask};
+
+/// What is left between a window in the corner and the edges of the screen.
+const MARGIN: i32 = 32;
 
 /// Shows a window above the others without giving it the keyboard.
 pub fn show(window: &Window) {
@@ -26,6 +30,30 @@ pub fn show(window: &Window) {
             warn!("the window may be covered: {error}");
         }
     });
+}
+
+/// Keeps a window that is in view in the lower right corner of the screen, whatever its size.
+pub fn keep_in_corner(window: &Window) {
+    let Some(surface) = x11_surface(window) else {
+        return;
+    };
+    surface.connect_layout(|surface, width, height| {
+        let scale = surface.scale_factor();
+        if let Err(error) = put_in_corner(surface.xid(), (width * scale, height * scale)) {
+            warn!("the window may stand in the way: {error}");
+        }
+    });
+}
+
+fn put_in_corner(xid: u64, (width, height): (i32, i32)) -> anyhow::Result<()> {
+    let xid = u32::try_from(xid)?;
+    let (connection, screen) = x11rb::connect(None)?;
+    let screen = &connection.setup().roots[screen];
+    let place = ConfigureWindowAux::new()
+        .x(i32::from(screen.width_in_pixels) - width - MARGIN)
+        .y(i32::from(screen.height_in_pixels) - height - MARGIN);
+    connection.configure_window(xid, &place)?.check()?;
+    Ok(())
 }
 
 fn x11_surface(window: &Window) -> Option<X11Surface> {

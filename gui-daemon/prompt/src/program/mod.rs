@@ -5,6 +5,7 @@ mod agent;
 pub mod descriptions;
 mod desktop;
 mod notice;
+mod policy;
 mod question;
 mod spoken;
 mod style;
@@ -14,13 +15,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bulkhead_prompt::services::Services;
-use bulkhead_prompt::{Effect, Input, Prompt, Question, QuestionId};
+use bulkhead_prompt::{Effect, Input, PolicyWatch, Prompt, Question, QuestionId};
 use gtk4::glib;
 use gtk4::prelude::*;
 use policy_agent_protocol::{Answer, Ask, Notify};
@@ -42,6 +43,7 @@ pub struct Session {
     next: Cell<u64>,
     window: RefCell<Option<Rc<AskWindow>>>,
     notices: NoticeBoard,
+    policy: RefCell<PolicyWatch>,
 }
 
 /// Who waits for an answer.
@@ -51,8 +53,14 @@ struct Asker {
     watch: glib::SourceId,
 }
 
-/// Runs for as long as the session does.
-pub fn run(socket: &Path, services: Services, patience: Duration) -> anyhow::Result<()> {
+/// Runs for as long as the session does. The policy daemon asks on `socket`, and is there for as
+/// long as a connection to `policy` lasts.
+pub fn run(
+    socket: &Path,
+    policy: PathBuf,
+    services: Services,
+    patience: Duration,
+) -> anyhow::Result<()> {
     gtk4::init().context("there is no display to show anything on")?;
     style::install();
     let session = Rc::new(Session {
@@ -64,8 +72,10 @@ pub fn run(socket: &Path, services: Services, patience: Duration) -> anyhow::Res
         next: Cell::new(1),
         window: RefCell::default(),
         notices: NoticeBoard::default(),
+        policy: RefCell::default(),
     });
-    agent::listen(socket, session)?;
+    agent::listen(socket, session.clone())?;
+    policy::watch(policy, session);
     glib::MainLoop::new(None, false).run();
     Ok(())
 }
@@ -94,6 +104,14 @@ impl Session {
     /// Takes something to tell.
     fn told(self: &Rc<Self>, notice: &Notify) {
         self.notices.told(notice, self);
+    }
+
+    /// Takes whether the policy daemon is there.
+    fn policy(self: &Rc<Self>, is_there: bool) {
+        let word = self.policy.borrow_mut().looked(is_there, self.now());
+        if let Some(word) = word {
+            self.notices.announce(word, self);
+        }
     }
 
     fn withdrawn(self: &Rc<Self>, id: QuestionId) {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bulkhead_prompt::{LIFETIME, Notices};
+use bulkhead_prompt::{LIFETIME, Notices, Word};
 use gtk4::prelude::*;
 use gtk4::{Box as Row, Label, Orientation, Window, glib};
 use policy_agent_protocol::Notify;
@@ -22,6 +22,18 @@ impl NoticeBoard {
     /// Takes a notice.
     pub fn told(&self, notice: &Notify, session: &Rc<Session>) {
         self.notices.borrow_mut().told(notice, session.now());
+        self.show_for_a_while(session);
+    }
+
+    /// Takes something about all calls.
+    pub fn announce(&self, word: Word, session: &Rc<Session>) {
+        let mut notices = self.notices.borrow_mut();
+        notices.announce(word.text(), session.now());
+        drop(notices);
+        self.show_for_a_while(session);
+    }
+
+    fn show_for_a_while(&self, session: &Rc<Session>) {
         self.show();
         let this = Rc::downgrade(session);
         glib::timeout_add_local_once(LIFETIME, move || {
@@ -60,6 +72,7 @@ impl NoticeBoard {
             .build();
         window.add_css_class("notice");
         desktop::show(&window);
+        desktop::keep_in_corner(&window);
         self.window.replace(Some(window));
     }
 }

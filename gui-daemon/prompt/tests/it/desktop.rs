@@ -10,6 +10,9 @@ use policy_agent_protocol::{Ask, Notify, Request};
 
 use crate::screen::{HANG, Screen};
 
+/// The screen's size.
+pub const SIZE: (i32, i32) = (1000, 800);
+
 /// Nobody answers there.
 pub const NO_BUS: &str = "unix:path=/nonexistent";
 
@@ -62,7 +65,7 @@ impl Desktop {
             "1",
             "-screen",
             "0",
-            "1000x800x24",
+            &format!("{}x{}x24", SIZE.0, SIZE.1),
             "-nolisten",
             "tcp",
             "-noreset",

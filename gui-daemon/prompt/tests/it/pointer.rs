@@ -11,7 +11,8 @@ use policy_agent_protocol::Ask;
 
 use crate::desktop::{Desktop, answer, waits};
 use crate::questions::{COPY, ask};
-use crate::screen::{RIGHT, SHIFT, SPACE, TAB};
+use crate::screen::{Place, RIGHT, SHIFT, SPACE, TAB};
+use crate::spoken::Ears;
 
 /// The colour of the button that allows.
 pub const ALLOW: u32 = 0x1a_5f_b4;
@@ -19,9 +20,6 @@ pub const ALLOW: u32 = 0x1a_5f_b4;
 /// The colours of what stands for a domain with that label.
 const GREEN: u32 = 0x0073_d216;
 const RED: u32 = 0x00cc_0000;
-
-/// The button that refuses, from the lower right corner of the window.
-const REFUSE: (i32, i32) = (200, 32);
 
 /// Longer than what the user does is without effect.
 pub const PAUSE: Duration = Duration::from_millis(1500);
@@ -52,8 +50,9 @@ pub fn at_once(desktop: &Desktop, question: &Ask, act: impl Fn(u32)) -> (u32, Un
 
 #[test]
 fn a_button_pressed_at_once_does_nothing_also_when_it_is_let_go_later() {
-    let desktop = Desktop::start(120);
-    let (window, asked) = press_at_once(&desktop);
+    let ears = Ears::open();
+    let desktop = Desktop::with_bus(120, &ears.address);
+    let (window, asked) = press_at_once(&desktop, refuse(&desktop, &ears));
     assert!(waits(&asked), "a press counted that nobody can have meant");
     // The same later counts, so the pointer was at the right place.
     assert_eq!(desktop.find(COPY), Some(window));
@@ -62,15 +61,27 @@ fn a_button_pressed_at_once_does_nothing_also_when_it_is_let_go_later() {
     assert_eq!(answer(asked), "deny");
 }
 
+/// Where in its window the button that refuses is: the same question looks the same again.
+fn refuse(desktop: &Desktop, ears: &Ears) -> Place {
+    let asked = desktop.ask(&ask("qubes.Filecopy"));
+    desktop.wait_for_title(COPY);
+    std::thread::sleep(PAUSE);
+    let place = desktop.wait_for("the button that refuses", |_| {
+        ears.place(COPY, "Refuse the call")
+    });
+    drop(asked);
+    desktop.wait_for_absence(COPY);
+    place
+}
+
 /// Presses the button that refuses before that can count, and lets go when it could. A window
 /// that took its place only then was pressed somewhere else, and is asked for again.
-fn press_at_once(desktop: &Desktop) -> (u32, UnixStream) {
+fn press_at_once(desktop: &Desktop, refuse: Place) -> (u32, UnixStream) {
     for _ in 0..20 {
         let pressed = Cell::new(None);
         let (window, asked) = at_once(desktop, &ask("qubes.Filecopy"), |window| {
             let place = desktop.place(window);
-            let corner = (place.x + place.width, place.y + place.height);
-            desktop.point((corner.0 - REFUSE.0, corner.1 - REFUSE.1));
+            desktop.point(refuse.within(place).middle());
             desktop.button(true);
             pressed.set(Some(place));
         });

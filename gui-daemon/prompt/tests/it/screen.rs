@@ -44,6 +44,22 @@ pub struct Place {
     pub height: i32,
 }
 
+impl Place {
+    /// Its middle.
+    pub fn middle(self) -> (i32, i32) {
+        (self.x + self.width / 2, self.y + self.height / 2)
+    }
+
+    /// The same place seen from where `outer` begins.
+    pub fn within(self, outer: Self) -> Self {
+        Self {
+            x: outer.x + self.x,
+            y: outer.y + self.y,
+            ..self
+        }
+    }
+}
+
 impl Screen {
     pub fn connect(display: &str) -> Self {
         let (conn, screen) = x11rb::connect(Some(display)).unwrap();

@@ -7,7 +7,7 @@ use gtk4::gio::{DBusCallFlags, DBusConnection, DBusConnectionFlags};
 use gtk4::glib::variant::{ObjectPath, ToVariant, Variant};
 
 use crate::desktop::Program;
-use crate::screen::HANG;
+use crate::screen::{HANG, Place};
 
 const REGISTRY: &str = "org.a11y.atspi.Registry";
 const ROOT: &str = "/org/a11y/atspi/accessible/root";
@@ -62,17 +62,46 @@ impl Ears {
         }
     }
 
-    /// All controls of the window whose name begins with `title`, from the top.
-    pub fn controls(&self, title: &str) -> Option<Vec<Control>> {
+    fn window(&self, title: &str) -> Option<Reference> {
         let programs = self.children(&(REGISTRY.to_owned(), path(ROOT)))?;
-        let window = programs.iter().find_map(|program| {
+        programs.iter().find_map(|program| {
             let windows = self.children(program)?;
             let called = |window: &Reference| self.name(window).starts_with(title);
             windows.into_iter().find(called)
-        })?;
+        })
+    }
+
+    /// All controls of the window whose name begins with `title`, from the top.
+    pub fn controls(&self, title: &str) -> Option<Vec<Control>> {
+        let window = self.window(title)?;
         let mut controls = Vec::new();
         self.collect(&window, &mut controls)?;
         Some(controls)
+    }
+
+    /// Where the control called `name` is in the window whose name begins with `title`.
+    pub fn place(&self, title: &str, name: &str) -> Option<Place> {
+        let window = self.window(title)?;
+        let control = self.search(&window, name)?;
+        let of_the_window = 1_u32.to_variant();
+        let asked = ("org.a11y.atspi.Component", "GetExtents");
+        let arguments = Variant::tuple_from_iter([of_the_window]);
+        let answer = self.ask(&control, asked, Some(arguments))?;
+        let ((x, y, width, height),): ((i32, i32, i32, i32),) = answer.get()?;
+        Some(Place {
+            x,
+            y,
+            width,
+            height,
+        })
+    }
+
+    fn search(&self, below: &Reference, name: &str) -> Option<Reference> {
+        if self.name(below) == name {
+            return Some(below.clone());
+        }
+        let mut children = self.children(below)?.into_iter();
+        children.find_map(|child| self.search(&child, name))
     }
 
     fn collect(&self, of: &Reference, into: &mut Vec<Control>) -> Option<()> {

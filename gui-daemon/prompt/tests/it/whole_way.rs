@@ -6,12 +6,10 @@ use crate::installation::{Installation, refusal};
 use crate::pointer::{ALLOW, PAUSE};
 use crate::questions::COPY;
 use crate::screen::ESCAPE;
+use crate::spoken::Ears;
 
 /// What stands for a domain with a green label, such as `personal`.
 const GREEN: u32 = 0x0073_d216;
-
-/// The choice that lets an answer count for ten minutes, from the lower left corner of the window.
-const TEN_MINUTES: (i32, i32) = (200, 101);
 
 /// Waits for the question, and until what the user does counts.
 fn look(it: &Installation) -> u32 {
@@ -98,13 +96,15 @@ fn two_calls_wait_and_each_gets_its_own_answer() {
 
 #[test]
 fn an_answer_for_ten_minutes_counts_again_is_listed_and_can_be_taken_back() {
+    let ears = Ears::open();
     let mut it = Installation::start();
-    it.start_prompt(120);
+    it.start_prompt_on(&ears.address, 120);
     let call = it.copy();
     let window = look(&it);
-    let place = it.place(window);
-    let (right, up) = TEN_MINUTES;
-    it.click((place.x + right, place.y + place.height - up));
+    let choice = it.wait_for("the choice of ten minutes", |_| {
+        ears.place(COPY, "For 10 minutes")
+    });
+    it.click(choice.within(it.place(window)).middle());
     allow(&it, window);
     assert_eq!(call.finish().unwrap().code, 0);
     assert_eq!(it.arrived(), "text\n");
