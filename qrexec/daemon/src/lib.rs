@@ -43,6 +43,7 @@ mod reader;
 mod request;
 mod running;
 mod session;
+mod signals;
 mod sockets;
 mod terms;
 mod trace;
@@ -59,7 +60,6 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout};
 use bulkhead_vchan::{Endpoints, OpenError, Transport};
-use nix::sys::signal::{SigSet, Signal};
 use qrexec_protocol::version::{TooOld, Version};
 use qrexec_relay::{Host, wait_for_any};
 use thiserror::Error;
@@ -68,6 +68,7 @@ pub use crate::guest_reader::{ReadError, read_guest};
 use crate::reader::{Met, Reader};
 use crate::request::Desk;
 use crate::session::{End, Session};
+use crate::signals::Signals;
 
 /// The domain that a daemon serves.
 #[derive(Clone, Debug)]
@@ -152,11 +153,8 @@ pub fn run(
     arguments: &[String],
     mut ready: impl FnMut(Version),
 ) -> Result<(), DaemonError> {
-    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
-    // Threads keep what holds when they begin: a signal is never theirs.
-    signals
-        .thread_block()
-        .map_err(|errno| DaemonError::SetUp(errno.into()))?;
+    // Without a session there is nothing to clear up, so a signal may end the process.
+    let signals = Signals::listen().map_err(DaemonError::SetUp)?;
     let start_up = options.start_up;
     let host = Host::dom0(options.layout.root());
     let desk = Desk::new(domain, options, endpoints, host).map_err(DaemonError::SetUp)?;
@@ -169,10 +167,6 @@ pub fn run(
     let mut pause = Duration::from_millis(50);
     let mut left = Vec::new();
     loop {
-        // Without a session there is nothing to clear up, so a signal may end the process.
-        signals
-            .thread_unblock()
-            .map_err(|errno| DaemonError::SetUp(errno.into()))?;
         let agent = match desk.endpoints.transport() {
             Transport::Socket(_) => Reader::on_thread(&desk.domain, &desk.endpoints),
             Transport::Xen | Transport::Local(_) => Reader::start(arguments),
@@ -186,14 +180,14 @@ pub fn run(
                 return Err(DaemonError::Reader { domain, status });
             }
         }
-        signals
-            .thread_block()
-            .map_err(|errno| DaemonError::SetUp(errno.into()))?;
+        signals.hold();
         let began = Instant::now();
         let session = Session::new(Arc::clone(&desk), agent, std::mem::take(&mut left))?;
-        let end = session.run(&signals, &mut watch, patience, &mut ready);
+        let end = session.run(signals.fd(), &mut watch, patience, &mut ready);
+        let asked = signals.let_go().map_err(DaemonError::SetUp)?;
         match end {
             End::Signal => return Ok(()),
+            _ if asked => return Ok(()),
             End::TooOld(source) => {
                 let domain = desk.domain.name.clone();
                 return Err(DaemonError::TooOld { domain, source });
@@ -207,9 +201,6 @@ pub fn run(
         }
         // An agent that comes only to break the protocol must not keep dom0 busy.
         if began.elapsed() < SHORT {
-            signals
-                .thread_unblock()
-                .map_err(|errno| DaemonError::SetUp(errno.into()))?;
             wait_for_any(&[], Some(Instant::now() + pause)).map_err(DaemonError::SetUp)?;
             pause = (pause * 2).min(PAUSE_MAX);
         } else {

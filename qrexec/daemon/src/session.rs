@@ -10,14 +10,12 @@ mod tests;
 mod turn;
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_vchan::PeerWatch;
-use nix::sys::signal::SigSet;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::ports::PortAllocator;
@@ -109,18 +107,14 @@ impl Session {
     /// Runs the session to its end.
     pub fn run(
         mut self,
-        signals: &SigSet,
+        signal: BorrowedFd<'_>,
         watch: &mut PeerWatch,
         patience: Option<Duration>,
         ready: &mut impl FnMut(Version),
     ) -> End {
-        let signal = match SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC) {
-            Ok(signal) => signal,
-            Err(errno) => return self.lost(&errno.into()),
-        };
         let greeting = Instant::now() + patience.unwrap_or(GREETING);
         loop {
-            match self.turn(signal.as_fd(), watch, greeting, ready) {
+            match self.turn(signal, watch, greeting, ready) {
                 Ok(true) => {}
                 Ok(false) => return End::Signal,
                 Err(error) => return self.lost(&error),

@@ -2,6 +2,7 @@
 //! The process that reads the guest, taken over by it: the test plays it.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use bulkhead_types::{DomId, DomainUuid, Layout, Port};
 use bulkhead_vchan::{Endpoints, Transport};
-use nix::sys::signal::SigSet;
 use qrexec_protocol::agent_link::{FromDaemon, Refusal, ToAgent, terminated};
 use qrexec_protocol::exec::{Exec, Mode, Route};
 use qrexec_protocol::frame::{Incoming, Receiver as Frames, hello};
@@ -80,7 +80,8 @@ impl Stage {
             let mut watch = desk.endpoints.watch(desk.domain.id).unwrap();
             let session = Session::new(desk, reader, Vec::new()).unwrap();
             let mut ready = |version| greeted.send(version).unwrap_or_default();
-            let end = session.run(&SigSet::empty(), &mut watch, Some(patience), &mut ready);
+            let (silence, _quiet) = UnixStream::pair().unwrap();
+            let end = session.run(silence.as_fd(), &mut watch, Some(patience), &mut ready);
             over.send(end)
         });
         Self {

@@ -14,7 +14,7 @@ use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::{announce, meet};
 use qrexec_protocol::exit;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_relay::{Local, Sink, call};
+use qrexec_relay::{Local, Orders, Sink, call};
 
 const AGENT: &str = "/var/run/qubes/qrexec-agent";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,12 +60,8 @@ fn once(endpoints: &Endpoints, target: &str, service: &str) -> anyhow::Result<i3
         Answer::Busy => bail!("too many calls are under way"),
     };
     let vchan = announce(endpoints, connection.route.domain, connection.route.port)?;
-    let channel = meet(
-        connection.version,
-        vchan,
-        Some(agent.as_fd()),
-        Some(PATIENCE),
-    )?;
+    let orders = Orders::Stream(agent.as_fd());
+    let channel = meet(connection.version, vchan, orders, Some(PATIENCE))?;
     let local = Local {
         input: None,
         back: None,
@@ -74,5 +70,5 @@ fn once(endpoints: &Endpoints, target: &str, service: &str) -> anyhow::Result<i3
         errors: Sink::nothing(),
         process: None,
     };
-    Ok(call(channel, local)?.remote)
+    Ok(call(channel, local, orders)?.remote)
 }
