@@ -6,6 +6,7 @@ use crate::report::Report;
 
 pub const CASES: &[&str] = &[
     "policy::a grant allows what it counts, and nothing after its end",
+    "policy::a call between guests that runs is ended with its grant",
     "policy::past a quota a call is refused for that",
     "policy::a set that fails its expectations never decides, and one that meets them does",
     "policy::the record of it all is whole",
@@ -18,10 +19,11 @@ const ALLOWED: &str = "qubes.VMShell * personal work allow";
 const FILES: &str = "/etc/bulkhead/policy.d";
 
 pub fn play(report: &mut Report, dom0: &Dom0<'_>) {
-    let [grant, quota, generation, record] = CASES else {
+    let [grant, cut, quota, generation, record] = CASES else {
         return;
     };
     report.case(grant, || grants(dom0));
+    report.case(cut, || cut_off(dom0));
     report.case(quota, || quotas(dom0));
     report.case(generation, || generations(dom0));
     report.case(record, || {
@@ -63,6 +65,30 @@ fn grants(dom0: &Dom0<'_>) -> anyhow::Result<()> {
     answered(dom0)?;
     dom0.succeed("bulkhead policy revoke --all")?;
     refused(dom0)
+}
+
+/// A call that has begun and does not end by itself ends as a refused one; nobody in the other guest goes on
+/// serving it, and both have said so.
+fn cut_off(dom0: &Dom0<'_>) -> anyhow::Result<()> {
+    // Both ends of what it reads are its own, so that it never ends.
+    const CALL: &str = "bulkhead run personal -- sh -c 'mkfifo open; exec 3<>open; echo echo begun >&3; \
+                        exec qrexec-client-vm work qubes.VMShell <&3'";
+    dom0.succeed("bulkhead policy grant personal work qubes.VMShell --for 10m")?;
+    let story = format!(
+        "{CALL} > /tmp/cut 2>&1 & call=$!; \
+         until grep -q begun /tmp/cut; do sleep 0.2; done; \
+         bulkhead policy revoke --all; wait $call; echo code $?; cat /tmp/cut"
+    );
+    let told = dom0.succeed(&story)?;
+    for words in ["code 126", "the permission for it has ended"] {
+        anyhow::ensure!(told.contains(words), "no `{words}` in {told:?}");
+    }
+    let record = dom0.succeed("bulkhead policy audit event=close | tail -n 3")?;
+    anyhow::ensure!(
+        record.contains("the grant has ended") && !record.contains("not confirmed"),
+        "{record}"
+    );
+    Ok(())
 }
 
 fn quotas(dom0: &Dom0<'_>) -> anyhow::Result<()> {
