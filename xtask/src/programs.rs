@@ -21,12 +21,19 @@ use crate::progress::{Progress, cargo};
 /// Where benches and the box look for the folder that [`gather`] makes.
 pub const VARIABLE: &str = "BULKHEAD_PROGRAMS";
 
+/// What needs headers of the system, and is left out of the workspace's own build for that.
+pub const WITH_GTK: [&str; 4] = ["--package", "bulkhead-prompt", "--features", "gtk"];
+
 /// The packages whose programs live for one call.
 const SHORT_LIVED: [&str; 3] = ["qrexec-client", "qrexec-agent", "bulkhead-files"];
 
 /// Builds everything and gathers it in one folder.
 pub fn gather(progress: &mut Progress) -> anyhow::Result<PathBuf> {
     compile(progress, "compiling the programs", &["--release"])?;
+    progress.step("compiling the prompt, with GTK", |progress| {
+        let build = ["build", "--quiet", "--release", "--bins"];
+        progress.run(cargo(&build).args(WITH_GTK))
+    })?;
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let folder = checkout().join("target/programs");
     fs::create_dir_all(&folder)?;

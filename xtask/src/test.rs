@@ -12,9 +12,6 @@ use crate::programs;
 use crate::progress::{Progress, cargo};
 use crate::space;
 
-/// What needs headers of the system, and is left out of the workspace's own build for that.
-const WITH_GTK: &[&str] = &["--package", "bulkhead-prompt", "--features", "gtk"];
-
 /// What the test runners said in their closing lines.
 #[derive(Default)]
 struct Count {
@@ -89,7 +86,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
     })?;
     progress.step("clippy, with GTK", |progress| {
         let arguments = ["--all-targets", "--quiet", "--", "-D", "warnings"];
-        progress.run(cargo(&["clippy"]).args(WITH_GTK).args(arguments))
+        progress.run(cargo(&["clippy"]).args(programs::WITH_GTK).args(arguments))
     })?;
     programs::compile(progress, "compiling the programs that tests run", &[])?;
 
@@ -101,7 +98,7 @@ pub fn run(progress: &mut Progress, without_box: bool) -> anyhow::Result<()> {
         &mut everything,
     )?;
     let mut prompt = cargo(&["test", "--no-fail-fast"]);
-    prompt.args(WITH_GTK);
+    prompt.args(programs::WITH_GTK);
     count.run(progress, "the prompt, on an X server", &mut prompt)?;
     if without_box {
         shout();

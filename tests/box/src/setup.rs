@@ -16,6 +16,9 @@ pub const TEMPLATE: &str = "debian-13-minimal";
 /// The template of the box itself.
 const DOM0: &str = "box-dom0";
 
+/// Where the prompt of dom0's session listens, once it is there.
+pub const PROMPT: &str = "/run/bulkhead/policy-agent.sock";
+
 /// Memory of the machine in MiB.
 const MEMORY: u32 = 4096;
 

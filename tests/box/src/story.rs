@@ -79,6 +79,10 @@ impl e2e::Machine for StoryMachine<'_> {
     }
 
     fn screenshot(&mut self) -> anyhow::Result<Picture> {
+        // What was refused a moment ago is told in front of all windows, and goes by itself.
+        let notice = "xdotool search --onlyvisible --name '^Policy notices'";
+        let wait = format!("while {notice} >/dev/null; do sleep 0.2; done");
+        let _looked = self.machine.run(Run::script(&wait))?;
         let file = tempfile::NamedTempFile::new().context("no room for a picture")?;
         self.machine.screenshot_ppm(file.path())?;
         let bytes = std::fs::read(file.path()).context("the monitor left no picture")?;

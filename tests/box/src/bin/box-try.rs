@@ -30,6 +30,10 @@ A suspicious file, opened where it can do no harm:
   bulkhead run untrusted -- tee invoice.pdf <invoice.pdf >/dev/null
   bulkhead run untrusted -- bulkhead-open --disposable invoice.pdf &
 
+A question: personal wants to give a file to work, and you say whether it may:
+
+  bulkhead run personal -- sh -c 'echo hello > note; bulkhead-copy work note' &
+
 Why untrusted may not copy files to work, and by which rule:
 
   bulkhead policy explain untrusted work qubes.Filecopy
@@ -105,6 +109,7 @@ fn boot(display: Display) -> anyhow::Result<Machine> {
     machine.await_path("/run/box/xen", SERVICES)?;
     progress("Xen and our daemons are ready");
     machine.await_path("/run/box/desktop", SERVICES)?;
+    machine.await_path(setup::PROMPT, SERVICES)?;
     let seconds = booting.elapsed().as_secs_f32();
     progress(&format!(
         "the desktop is up, {seconds:.1} s after QEMU's start"

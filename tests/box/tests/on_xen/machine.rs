@@ -49,7 +49,8 @@ pub fn boot(report: &mut Report, programs: &Path) -> anyhow::Result<Machine> {
         Ok(())
     });
     report.case(desktop, || {
-        Ok(machine.await_path("/run/box/desktop", SERVICES)?)
+        machine.await_path("/run/box/desktop", SERVICES)?;
+        Ok(machine.await_path(setup::PROMPT, SERVICES)?)
     });
     report.case(pool, || {
         let copy = "cd /var/lib/bulkhead && echo a > b1 && cp --reflink=always b1 b2 && rm b1 b2";

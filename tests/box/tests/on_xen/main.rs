@@ -5,12 +5,14 @@
 //! appears as a test of its own. A case that was promised and did not run has failed.
 #![forbid(unsafe_code)]
 
+mod asking;
 mod back_end;
 mod calls;
 mod confined;
 mod deaths;
 mod dom0;
 mod faults;
+mod hand;
 mod holdings;
 mod hostile;
 mod images;
@@ -20,6 +22,7 @@ mod limits;
 mod machine;
 mod policy;
 mod report;
+mod sessions;
 mod story;
 mod typing;
 mod vchan;
@@ -41,7 +44,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("vchan", vchan::CASES),
     ("story", story::CASES),
     ("confined", confined::CASES),
+    ("sessions", sessions::CASES),
     ("typing", typing::CASES),
+    ("asking", asking::CASES),
     ("calls", calls::CASES),
     ("leaks", leaks::CASES),
     ("faults", faults::CASES),
@@ -124,8 +129,14 @@ fn break_things(
     if chosen("confined") {
         confined::play(report, &dom0);
     }
+    if chosen("sessions") {
+        sessions::play(report, &dom0);
+    }
     if chosen("typing") {
         typing::play(report, &mut dom0);
+    }
+    if chosen("asking") {
+        asking::play(report, &mut dom0);
     }
     if chosen("calls") {
         calls::play(report, &dom0);

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use e2e::desktop::Window;
-use serde_json::{Value, json};
 
 use crate::dom0::Dom0;
+use crate::hand::{button, key, point, press, type_key};
 use crate::report::Report;
 
 pub const CASES: &[&str] = &[
@@ -18,9 +18,6 @@ pub const CASES: &[&str] = &[
 
 /// Blue, the label of `work`.
 const BLUE: &str = "3465a4";
-
-/// What the monitor's coordinates of a pointer end at.
-const POINTER_MAX: i64 = 0x7fff;
 
 pub fn play(report: &mut Report, dom0: &mut Dom0<'_>) {
     let [typed, menu] = CASES else { return };
@@ -95,64 +92,4 @@ fn hold_menu(dom0: &mut Dom0<'_>) -> anyhow::Result<()> {
     button(dom0, false)?;
     key(dom0, "ctrl", false)?;
     shown.map(drop)
-}
-
-fn send(dom0: &mut Dom0<'_>, events: Value) -> anyhow::Result<()> {
-    let monitor = dom0.machine.monitor();
-    monitor.execute("input-send-event", json!({ "events": events }))?;
-    Ok(())
-}
-
-/// Moves the pointer into the middle of a window.
-fn point(dom0: &mut Dom0<'_>, window: &Window) -> anyhow::Result<()> {
-    let size = dom0.succeed("xdotool getdisplaygeometry")?;
-    let mut size = size.split_whitespace().map(str::parse::<i64>);
-    let (Some(Ok(width)), Some(Ok(height))) = (size.next(), size.next()) else {
-        anyhow::bail!("dom0's display has no size");
-    };
-    let x = (window.x + i64::from(window.width) / 2) * POINTER_MAX / width;
-    let y = (window.y + i64::from(window.height) / 2) * POINTER_MAX / height;
-    let moved = |axis, value| json!({"type": "abs", "data": {"axis": axis, "value": value}});
-    send(dom0, json!([moved("x", x), moved("y", y)]))
-}
-
-fn key(dom0: &mut Dom0<'_>, code: &str, down: bool) -> anyhow::Result<()> {
-    let name = json!({"type": "qcode", "data": code});
-    send(
-        dom0,
-        json!([{"type": "key", "data": {"down": down, "key": name}}]),
-    )
-}
-
-fn button(dom0: &mut Dom0<'_>, down: bool) -> anyhow::Result<()> {
-    send(
-        dom0,
-        json!([{"type": "btn", "data": {"down": down, "button": "left"}}]),
-    )
-}
-
-/// Presses a key as QEMU calls it, or the left button, and lets it go.
-fn press(dom0: &mut Dom0<'_>, names: &[&str]) -> anyhow::Result<()> {
-    let turn = |dom0: &mut Dom0<'_>, name: &str, down| match name {
-        "button:left" => button(dom0, down),
-        name => key(dom0, name, down),
-    };
-    for name in names {
-        turn(dom0, name, true)?;
-    }
-    for name in names.iter().rev() {
-        turn(dom0, name, false)?;
-    }
-    Ok(())
-}
-
-fn type_key(dom0: &mut Dom0<'_>, letter: char) -> anyhow::Result<()> {
-    let own = letter.to_string();
-    match letter {
-        '\n' => press(dom0, &["ret"]),
-        ' ' => press(dom0, &["spc"]),
-        '.' => press(dom0, &["dot"]),
-        '>' => press(dom0, &["shift", "dot"]),
-        _ => press(dom0, &[&own]),
-    }
 }
