@@ -29,8 +29,9 @@ use qrexec_relay::{
     Channel, ChannelError, Interest, Local, Orders, Sink, Word, call, complain, say, wait,
 };
 
-/// How long the other side may still take to come when whoever arranged the call has gone.
-const ALONE: Duration = Duration::from_millis(750);
+/// How long the other side may still take to come when whoever arranged the call has gone. It may be on
+/// its way; but nobody is told of an error before, and a call may have waited for a daemon already.
+const ALONE: Duration = Duration::from_millis(300);
 
 /// What this process's own streams are in a call.
 #[derive(Clone, Debug, Default)]

@@ -140,8 +140,9 @@ fn ended(status: Option<&ExitStatus>) -> String {
 
 /// A session shorter than this is followed by a pause before the next.
 const SHORT: Duration = Duration::from_secs(1);
-/// The longest pause: calls are to be possible again within a second of the agent's return.
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The longest pause. The guest's callers stand in line meanwhile, and are to have an answer or an error
+/// within a second; five processes a second are what a hostile agent can have started.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Serves the domain until a signal asks for the end. `ready` is called whenever an agent has
 /// connected and the socket is there. `arguments` are those of this program, which is started again

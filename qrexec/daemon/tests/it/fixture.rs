@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use bulkhead_admin::{Exception, Reply, Request};
 use bulkhead_types::{DomId, Layout};
@@ -39,6 +40,8 @@ pub struct Outcome {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
+    /// How long it could have run and had no processor.
+    pub queued: Duration,
 }
 
 impl Outcome {
@@ -55,17 +58,29 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Outcome {
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let output = thread::scope(|scope| {
+    let mut errors = child.stderr.take().unwrap();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
         // Whoever does not read its input may leave it.
         scope.spawn(move || stdin.write_all(input));
-        child.wait_with_output().unwrap()
+        scope.spawn(|| errors.read_to_end(&mut stderr).unwrap());
+        let mut output = child.stdout.take().unwrap();
+        output.read_to_end(&mut stdout).unwrap();
     });
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Until somebody waits for it, the kernel keeps what it knows.
+    let queued = queued(child.id());
     Outcome {
-        code: output.status.code(),
-        stdout: output.stdout,
-        stderr,
+        code: child.wait().unwrap().code(),
+        stdout,
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        queued,
     }
+}
+
+fn queued(process: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    let nanoseconds = text.split_whitespace().nth(1).and_then(|n| n.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 /// The user that runs the tests, and with them everything else.
@@ -253,8 +268,7 @@ impl Fixture {
     /// The system log of all domains.
     pub fn system_log(&self) -> UnixDatagram {
         let log = UnixDatagram::bind(self.path().join("log")).unwrap();
-        log.set_read_timeout(Some(std::time::Duration::from_secs(60)))
-            .unwrap();
+        log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         log
     }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::account::{Account, times};
 use crate::confinement::reader;
 use crate::faults::{greeted_agent, next_message};
 use crate::fixture::{Fixture, Outcome, allow, finish, user, wait_ready};
+use crate::timing::{self, Ended};
 
 /// What has to come back of a call that policy allows, if it succeeds at all.
 const BYTES: &[u8] = b"some bytes";
@@ -82,12 +84,9 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
         );
     }
     let before = Account::of(&fixture);
-    let (over, ended, good) = (
-        AtomicBool::new(false),
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-    );
-    let (longest, slow) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let over = AtomicBool::new(false);
+    let calls = Mutex::new(Vec::new());
+    let mut kills = Vec::new();
     let mut away = Duration::ZERO;
     let load = |first: usize| {
         for n in first.. {
@@ -97,11 +96,14 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
             let (client, allowed) = KINDS[n % KINDS.len()];
             let begun = Instant::now();
             let outcome = finish(&mut client(&fixture), BYTES);
-            let took = begun.elapsed().as_millis() as usize;
-            longest.fetch_max(took, Ordering::Relaxed);
-            slow.fetch_add(usize::from(took > 1000), Ordering::Relaxed);
-            good.fetch_add(usize::from(check(&outcome, allowed)), Ordering::Relaxed);
-            ended.fetch_add(1, Ordering::Relaxed);
+            let ended = Instant::now();
+            let good = check(&outcome, allowed);
+            calls.lock().unwrap().push(Ended {
+                begun,
+                ended,
+                good,
+                queued: outcome.queued,
+            });
         }
     };
     thread::scope(|scope| {
@@ -131,18 +133,12 @@ fn whatever_is_killed_under_load_no_call_is_wrongly_allowed_and_the_service_come
             }
             wait_ready(&notices[&id]);
             away = away.max(begun.elapsed());
+            kills.push(begun);
         }
         over.store(true, Ordering::Relaxed);
     });
-    println!(
-        "{} calls, {} of them good; the longest took {} ms, {} more than a second; \
-         back after {} ms at the latest",
-        ended.into_inner(),
-        good.into_inner(),
-        longest.into_inner(),
-        slow.into_inner(),
-        away.as_millis()
-    );
+    println!("back after {} ms at the latest", away.as_millis());
+    timing::print(&calls.into_inner().unwrap(), &kills);
     for (client, allowed) in KINDS {
         assert_eq!(
             check(&finish(&mut client(&fixture), BYTES), allowed),

@@ -23,5 +23,6 @@ mod reports;
 mod sessions;
 mod sizes;
 mod sockets;
+mod timing;
 mod traces;
 mod versions;
