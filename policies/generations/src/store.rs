@@ -482,7 +482,12 @@ fn read_below(
         if name.starts_with('.') {
             continue;
         }
-        let metadata = fs::metadata(&path).map_err(failed("read", &path))?;
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            // Somebody has removed it since the directory was listed; a link to nowhere is still there.
+            Err(_) if is_gone(&path) => continue,
+            Err(error) => return Err(failed("read", &path)(error)),
+        };
         if metadata.is_dir() {
             if depth == DEPTH_MAX {
                 return Err(unfit(&path, "directories are too deep"));
@@ -493,9 +498,16 @@ fn read_below(
         } else if metadata.len() > FILE_MAX || files.len() == FILES_MAX {
             return Err(unfit(&path, "it is too large, or there are too many"));
         } else {
-            let bytes = fs::read(&path).map_err(failed("read", &path))?;
-            files.insert(format!("{prefix}{name}"), bytes);
+            match fs::read(&path) {
+                Ok(bytes) => files.insert(format!("{prefix}{name}"), bytes),
+                Err(_) if is_gone(&path) => continue,
+                Err(error) => return Err(failed("read", &path)(error)),
+            };
         }
     }
     Ok(())
+}
+
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

@@ -100,7 +100,7 @@ fn a_question_that_nobody_answers_is_refused() {
     let desktop = Desktop::start(1);
     let asked = desktop.ask(&ask("qubes.Filecopy"));
     desktop.wait_for_title(COPY);
-    assert_eq!(answer(asked), "deny");
+    assert_eq!(answer(asked), "deny\nbecause=time-out");
     desktop.wait_for_absence(COPY);
 }
 

@@ -66,7 +66,7 @@ fn nobody_at_the_desk_means_no() {
     let call = it.copy();
     it.wait_for_title(COPY);
     refusal(call);
-    insta::assert_snapshot!(it.last_record(), @"deny; refused; the user refused");
+    insta::assert_snapshot!(it.last_record(), @"deny; no answer; the user did not answer in time");
     it.wait_for_absence(COPY);
     it.nothing_arrived();
 }

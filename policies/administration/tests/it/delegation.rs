@@ -62,7 +62,11 @@ impl Machine {
         let answer = request.and_then(|request| serve(&self.layout(), caller, &request));
         match answer {
             Ok(answer) => String::from_utf8(answer).unwrap(),
-            Err(refusal) => format!("! {refusal}"),
+            Err(refusal) => {
+                // What a caller is not told shows in a test that fails.
+                eprintln!("{refusal:?}");
+                format!("! {refusal}")
+            }
         }
     }
 
