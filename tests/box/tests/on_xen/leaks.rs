@@ -57,7 +57,8 @@ const PROGRAM: &str = "/root/repeated-calls";
 const REPEATED: [(&str, &str, &str); 4] = [
     ("personal", "qubes.Filecopy", "1"),
     ("dom0", "qubes.GetDate", "127"),
-    ("untrusted", "qubes.Filecopy", "126"),
+    // No rule knows it, so that it is refused and nobody is asked.
+    ("untrusted", "test.Unheard", "126"),
     ("personal", "qubes.Filecopy", "1"),
 ];
 
