@@ -28,7 +28,7 @@ pub struct Domain {
     pub default_dispvm: Option<DomainName>,
     /// `Running`, `Halted` …
     pub power_state: String,
-    /// Its label's name.
+    /// Its label's name, or its colour, `0xrrggbb`, where that is no label's that every installation has.
     pub label: String,
     /// Its icon's name.
     pub icon: String,

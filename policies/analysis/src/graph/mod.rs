@@ -12,7 +12,7 @@ mod svg;
 use std::collections::BTreeMap;
 
 use bulkhead_policy::{Policy, System};
-use bulkhead_types::Label;
+use bulkhead_types::{Color, Label};
 use serde::Serialize;
 
 use crate::bits::Bits;
@@ -230,9 +230,12 @@ fn color(name: &str, plane: &Plane<'_>) -> String {
         .filter(|d| d.name.as_str() == domain)
         .map(|d| d.label.as_str())
         .next();
-    let label = label.and_then(|text| Label::ALL.into_iter().find(|l| l.name() == text));
-    match (label, name) {
-        (Some(label), _) => label.color().to_string().replace("0x", "#"),
+    let color = label.and_then(|text| match text.parse::<Label>() {
+        Ok(label) => Some(label.color()),
+        Err(_) => text.parse::<Color>().ok(),
+    });
+    match (color, name) {
+        (Some(color), _) => color.to_string().replace("0x", "#"),
         (None, "dom0") => "#20232a".to_owned(),
         (None, _) => GREY.to_owned(),
     }
