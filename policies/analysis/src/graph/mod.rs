@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::bits::Bits;
 use crate::plane::Plane;
 use crate::relation::{Kind, Outcome, Relation, Values, kinds_of};
+use crate::together::together;
 
 /// A caller or a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -185,42 +186,15 @@ fn callers_as_columns(rows: &Bits, plane: &Plane<'_>) -> Bits {
     columns
 }
 
-/// The names of columns, with one name for all domains if they are all there, and one for all
-/// disposables.
+/// The names of columns, in few words.
 fn common(columns: &Bits, plane: &Plane<'_>) -> Vec<String> {
-    let texts = |wanted: &dyn Fn(&str) -> bool| -> Vec<(usize, String)> {
-        let all = plane.valid.iter().map(|at| (at, plane.text(at)));
-        all.filter(|(_, text)| wanted(text)).collect()
+    let texts: Vec<(usize, String)> = plane.valid.iter().map(|at| (at, plane.text(at))).collect();
+    let all: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+    let inside = |name: &str| {
+        let at = texts.iter().find(|(_, text)| text == name);
+        at.is_some_and(|(at, _)| columns.has(*at))
     };
-    let domains = texts(&|text| !text.starts_with('@') && text != "dom0");
-    let disposables = texts(&|text| text.starts_with("@dispvm:"));
-    let mut names = Vec::new();
-    let mut group = |all: &[(usize, String)], name: &str| {
-        let (inside, outside): (Vec<_>, Vec<_>) = all
-            .iter()
-            .partition::<Vec<_>, _>(|(at, _)| columns.has(*at));
-        if inside.len() > 3 && outside.len() * 4 <= all.len() {
-            let but: Vec<&str> = outside.iter().map(|(_, text)| text.as_str()).collect();
-            names.push(match but.is_empty() {
-                true => format!("any {name}"),
-                false => format!("any {name} but {}", but.join(", ")),
-            });
-        } else {
-            names.extend(inside.iter().map(|(_, text)| text.clone()));
-        }
-    };
-    group(&domains, "domain");
-    group(&disposables, "disposable");
-    for at in [
-        crate::plane::DOM0,
-        crate::plane::DISPVM,
-        crate::plane::DEFAULT,
-    ] {
-        if columns.has(at) {
-            names.push(plane.text(at));
-        }
-    }
-    names
+    together(&all, inside)
 }
 
 fn color(name: &str, plane: &Plane<'_>) -> String {
