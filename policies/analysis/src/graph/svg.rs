@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The picture as SVG, laid out here: three columns, each in the order that crosses least.
+//! The picture as SVG.
 
+mod cards;
+mod layout;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Edge, Graph, Node};
+use cards::{Card, cards};
+use layout::{Order, average, beside, height_of, spread};
 
-/// The width of a node or flow, and the gap in which lines run, in pixels.
-const NODE: f64 = 190.0;
+/// The width of a card or flow, and the gap in which lines run, in pixels.
+const CARD: f64 = 200.0;
 const FLOW: f64 = 260.0;
 const GAP: f64 = 170.0;
-/// The height of a line of text, and of a node.
+/// The height of a line of text, the room above and below a card's lines, and between two cards.
 const LINE: f64 = 17.0;
-const HIGH: f64 = 30.0;
+const PADDING: f64 = 13.0;
 const SPACE: f64 = 14.0;
 const MARGIN: f64 = 40.0;
-/// So many services of a flow are named.
+/// So many services of a flow are named, and so many letters of a name are in a line.
 const NAMED_MAX: usize = 5;
-/// A name is cut to so many characters.
-const NAME_MAX: usize = 26;
+const NAME_MAX: usize = 34;
 
 const STYLE: &str = "text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#20232a}\
 .head{font-size:12px;fill:#6a707a;letter-spacing:.08em}\
@@ -26,38 +31,69 @@ const STYLE: &str = "text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#202
 .line{fill:none;stroke-width:2;opacity:.62}\
 .ask{stroke-dasharray:6 5}";
 
+/// One side of the picture.
+struct Side<'g> {
+    nodes: &'g [Node],
+    cards: Vec<Card>,
+    /// Where each card begins.
+    at: Vec<f64>,
+}
+
+impl<'g> Side<'g> {
+    fn new(nodes: &'g [Node], edges: &'g [Edge], side: fn(&Edge) -> &Vec<usize>) -> Self {
+        Self {
+            cards: cards(nodes.len(), edges, side),
+            at: Vec::new(),
+            nodes,
+        }
+    }
+
+    fn height(&self, card: usize) -> f64 {
+        self.cards[card].lines(self.nodes).len() as f64 * LINE + PADDING
+    }
+
+    /// Puts each card beside its flows, whose middles are given.
+    fn place(&mut self, order: &[usize], flows: &[f64], room: [f64; 2]) {
+        let middle = |card: usize| average(self.cards[card].flows.iter().map(|flow| flows[*flow]));
+        self.at = beside(order, |card| self.height(card), middle, SPACE, room);
+    }
+
+    /// The cards of a flow: where their lines end, and their colour.
+    fn of(&self, flow: usize) -> impl Iterator<Item = (f64, &str)> {
+        let cards = self.cards.iter().enumerate();
+        let cards = cards.filter(move |(_, card)| card.flows.contains(&flow));
+        cards.map(|(number, card)| {
+            let middle = self.at[number] + self.height(number) / 2.0;
+            (middle, card.color(self.nodes))
+        })
+    }
+}
+
 impl Graph {
     /// A whole SVG document.
     pub fn to_svg(&self) -> String {
-        let flows = order(self.edges.len(), |n| &self.edges[n].sources);
-        let place = |n: &usize| flows.iter().position(|at| at == n).unwrap_or_default();
-        let by_flow = |side: &dyn Fn(&Edge) -> &Vec<usize>, count: usize| {
-            order_by(count, |node| {
-                let edges = (0..self.edges.len()).filter(|n| side(&self.edges[*n]).contains(&node));
-                average(edges.map(|n| place(&n)))
-            })
-        };
-        let sources = by_flow(&|edge| &edge.sources, self.sources.len());
-        let targets = by_flow(&|edge| &edge.targets, self.targets.len());
+        let mut sources = Side::new(&self.sources, &self.edges, |edge| &edge.sources);
+        let mut targets = Side::new(&self.targets, &self.edges, |edge| &edge.targets);
+        let order = Order::untangled(&sources.cards, self.edges.len(), &targets.cards);
         let tall = |n: usize| flow_height(&self.edges[n]);
-        let node = |_: usize| HIGH;
         let inner = [
-            column_height(&sources, node),
-            column_height(&flows, tall),
-            column_height(&targets, node),
+            height_of(&order.sources, |card| sources.height(card), SPACE),
+            height_of(&order.flows, tall, SPACE),
+            height_of(&order.targets, |card| targets.height(card), SPACE),
         ];
         let inner = inner.into_iter().fold(60.0, f64::max);
         let (width, height) = (
-            2.0 * MARGIN + 2.0 * NODE + FLOW + 2.0 * GAP,
+            2.0 * MARGIN + 2.0 * CARD + FLOW + 2.0 * GAP,
             inner + 2.0 * MARGIN + 60.0,
         );
-        let top = MARGIN + 36.0;
+        let room = [MARGIN + 36.0, inner];
         let left = MARGIN;
-        let middle = left + NODE + GAP;
+        let middle = left + CARD + GAP;
         let right = middle + FLOW + GAP;
-        let source_at = spread(&sources, node, top, inner);
-        let flow_at = spread(&flows, tall, top, inner);
-        let target_at = spread(&targets, node, top, inner);
+        let flows = spread(&order.flows, tall, SPACE, room);
+        let middles: Vec<f64> = (0..flows.len()).map(|n| flows[n] + tall(n) / 2.0).collect();
+        sources.place(&order.sources, &middles, room);
+        targets.place(&order.targets, &middles, room);
 
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -74,34 +110,30 @@ impl Graph {
             );
         }
         for (n, edge) in self.edges.iter().enumerate() {
-            let y = flow_at[n] + tall(n) / 2.0;
-            for source in &edge.sources {
-                let from = (left + NODE, source_at[*source] + HIGH / 2.0);
-                svg.push_str(&line(
-                    from,
-                    (middle, y),
-                    &self.sources[*source],
-                    edge,
-                    false,
-                ));
+            let y = middles[n];
+            for (from, color) in sources.of(n) {
+                svg.push_str(&line((left + CARD, from), (middle, y), color, edge, false));
             }
-            for target in &edge.targets {
-                let to = (right - 3.0, target_at[*target] + HIGH / 2.0);
-                let by = match edge.sources.as_slice() {
-                    [only] => &self.sources[*only],
-                    _ => &self.targets[*target],
-                };
-                svg.push_str(&line((middle + FLOW, y), to, by, edge, true));
+            let mut callers = sources.of(n).map(|(_, color)| color);
+            let only = callers.next().filter(|_| callers.next().is_none());
+            for (to, color) in targets.of(n) {
+                let color = only.unwrap_or(color);
+                svg.push_str(&line(
+                    (middle + FLOW, y),
+                    (right - 3.0, to),
+                    color,
+                    edge,
+                    true,
+                ));
             }
         }
         for (n, edge) in self.edges.iter().enumerate() {
-            svg.push_str(&flow(edge, middle, flow_at[n]));
+            svg.push_str(&flow(edge, middle, flows[n]));
         }
-        for (n, source) in self.sources.iter().enumerate() {
-            svg.push_str(&card(source, left, source_at[n]));
-        }
-        for (n, target) in self.targets.iter().enumerate() {
-            svg.push_str(&card(target, right, target_at[n]));
+        for (side, x) in [(&sources, left), (&targets, right)] {
+            for (card, y) in side.cards.iter().zip(&side.at) {
+                svg.push_str(&drawn(card, side.nodes, x, *y));
+            }
         }
         svg.push_str(&legend(left, height - MARGIN / 2.0));
         svg.push_str("</svg>\n");
@@ -111,7 +143,8 @@ impl Graph {
     /// The tips of lines, one for each colour.
     fn tips(&self) -> String {
         let nodes = self.sources.iter().chain(&self.targets);
-        let colors: std::collections::BTreeSet<&str> = nodes.map(|n| n.color.as_str()).collect();
+        let colors = nodes.map(|node| node.color.as_str());
+        let colors: BTreeSet<&str> = colors.chain([super::GREY]).collect();
         let tip = |color: &str| {
             format!(
                 "<marker id=\"{}\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"10\" \
@@ -131,51 +164,13 @@ fn tip_of(color: &str) -> String {
     format!("tip-{}", color.trim_start_matches('#'))
 }
 
-/// The numbers below `count`, in the order of the middle of what each is joined to.
-fn order<'e>(count: usize, joined: impl Fn(usize) -> &'e Vec<usize>) -> Vec<usize> {
-    order_by(count, |n| average(joined(n).iter().copied()))
-}
-
-fn order_by(count: usize, middle: impl Fn(usize) -> f64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|a, b| middle(*a).total_cmp(&middle(*b)));
-    order
-}
-
-fn average(places: impl Iterator<Item = usize>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0.0);
-    for place in places {
-        sum += place as f64;
-        count += 1.0;
-    }
-    if count > 0.0 { sum / count } else { 0.0 }
-}
-
 fn flow_height(edge: &Edge) -> f64 {
     let more = usize::from(edge.services.len() > NAMED_MAX);
     let lines = edge.services.len().min(NAMED_MAX) + more + usize::from(edge.asked.is_some());
     lines as f64 * LINE + 14.0
 }
 
-fn column_height(order: &[usize], height: impl Fn(usize) -> f64) -> f64 {
-    order.iter().map(|n| height(*n) + SPACE).sum()
-}
-
-/// Where each stands from above, by number: in their order, over the whole height.
-fn spread(order: &[usize], height: impl Fn(usize) -> f64, top: f64, inner: f64) -> Vec<f64> {
-    let free = inner - column_height(order, &height);
-    let gap = free / (order.len() as f64 + 1.0);
-    let mut places = vec![0.0; order.len()];
-    let mut y = top;
-    for n in order {
-        y += gap;
-        places[*n] = y;
-        y += height(*n) + SPACE;
-    }
-    places
-}
-
-fn line(from: (f64, f64), to: (f64, f64), by: &Node, edge: &Edge, tip: bool) -> String {
+fn line(from: (f64, f64), to: (f64, f64), color: &str, edge: &Edge, tip: bool) -> String {
     let bend = (to.0 - from.0) * 0.5;
     let class = if edge.verdict == "ask" {
         "line ask"
@@ -183,12 +178,12 @@ fn line(from: (f64, f64), to: (f64, f64), by: &Node, edge: &Edge, tip: bool) -> 
         "line"
     };
     let tip = match tip {
-        true => format!(" marker-end=\"url(#{})\"", tip_of(&by.color)),
+        true => format!(" marker-end=\"url(#{})\"", tip_of(color)),
         false => String::new(),
     };
     format!(
         "<path class=\"{class}\" stroke=\"{}\" d=\"M{:.1} {:.1}C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}\"{tip}/>\n",
-        by.color,
+        color,
         from.0,
         from.1,
         from.0 + bend,
@@ -200,16 +195,34 @@ fn line(from: (f64, f64), to: (f64, f64), by: &Node, edge: &Edge, tip: bool) -> 
     )
 }
 
-fn card(node: &Node, x: f64, y: f64) -> String {
-    let (full, short) = (escaped(&node.name), escaped(&cut(&node.name, NAME_MAX - 6)));
-    format!(
-        "<g><title>{full}</title><rect class=\"card\" x=\"{x}\" y=\"{y:.1}\" width=\"{NODE}\" height=\"{HIGH}\" rx=\"8\"/>\
-         <rect x=\"{x}\" y=\"{y:.1}\" width=\"7\" height=\"{HIGH}\" rx=\"3.5\" fill=\"{}\"/>\
-         <text x=\"{}\" y=\"{:.1}\">{short}</text></g>\n",
-        node.color,
-        x + 18.0,
-        y + HIGH / 2.0 + 4.5
-    )
+fn drawn(card: &Card, nodes: &[Node], x: f64, y: f64) -> String {
+    let lines = card.lines(nodes);
+    let height = lines.len() as f64 * LINE + PADDING;
+    let names = escaped(&card.names(nodes));
+    let mut svg = format!(
+        "<g><title>{names}</title><rect class=\"card\" x=\"{x}\" y=\"{y:.1}\" width=\"{CARD}\" \
+         height=\"{height}\" rx=\"8\"/>"
+    );
+    let mut base = y + PADDING / 2.0 - 4.5;
+    for line in lines {
+        base += LINE;
+        if let Some(color) = line.color {
+            let _ = write!(
+                svg,
+                "<rect x=\"{}\" y=\"{:.1}\" width=\"11\" height=\"11\" rx=\"3\" fill=\"{color}\"/>",
+                x + 12.0,
+                base - 10.0
+            );
+        }
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"{base:.1}\">{}</text>",
+            x + 32.0,
+            escaped(&line.text)
+        );
+    }
+    svg.push_str("</g>\n");
+    svg
 }
 
 fn flow(edge: &Edge, x: f64, y: f64) -> String {
@@ -226,7 +239,7 @@ fn flow(edge: &Edge, x: f64, y: f64) -> String {
     let mut at = y + 7.0;
     let mut text = |class: &str, words: &str| {
         at += LINE;
-        let words = escaped(&cut(words, NAME_MAX + 8));
+        let words = escaped(&cut(words, NAME_MAX));
         let _ = write!(
             svg,
             "<text{class} x=\"{}\" y=\"{:.1}\">{words}</text>",

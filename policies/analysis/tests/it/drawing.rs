@@ -138,3 +138,28 @@ fn a_policy_that_allows_nothing_is_a_picture_too() {
     assert_eq!(graph, Graph::default());
     assert!(!graph.to_svg().contains("NaN"));
 }
+
+/// Ten domains that may do the same are one card with ten names, and one line.
+#[test]
+fn who_may_do_the_same_stands_on_one_card() {
+    let names: Vec<_> = (0..10).map(|n| format!("d{n}")).collect();
+    let rules: String = names
+        .iter()
+        .map(|name| format!("s * {name} dom0 allow\n"))
+        .collect();
+    let domain = |name: &String| format!(r#""{name}":{{"type":"AppVM"}}"#);
+    let others = ["vault", "work", "far", "web"].map(str::to_owned);
+    let domains: Vec<_> = names.iter().chain(&others).map(domain).collect();
+    let system = format!(r#"{{"domains":{{{}}}}}"#, domains.join(","));
+    let system = serde_json::from_str(&system).unwrap();
+    let svg = Graph::new(&policy(&rules), &system, |_| true, true).to_svg();
+    assert_eq!(svg.matches(r#"class="card""#).count(), 2, "{svg}");
+    assert_eq!(
+        svg.matches("<path class").count(),
+        4,
+        "two lines and the legend: {svg}"
+    );
+    for name in names {
+        assert!(svg.contains(&format!(">{name}</text>")), "{name}");
+    }
+}
