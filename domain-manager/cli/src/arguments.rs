@@ -11,9 +11,13 @@ use crate::manual::Manual;
 use crate::policy::arguments::PolicyCommand;
 use crate::trace::Trace;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 126 refused by policy or by the domain manager. A verb with
+others says so in its own help; `run` and `disposable` end as the command does.";
+
 /// Run each part of your life in a domain of its own
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead", version, max_term_width = 100)]
+#[command(name = "bulkhead", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// Answer in JSON, where there is an answer
     #[arg(long, global = true)]

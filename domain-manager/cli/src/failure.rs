@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 
 use bulkhead_admin::Exception;
+use bulkhead_types::os_words;
 
 /// The exit code for what failed.
 const FAILED: u8 = 1;
@@ -79,9 +80,9 @@ impl Failure {
 impl fmt::Display for Failure {
     /// All of it, a line each, the last one ended.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "error: {}", os_words(&self.message))?;
         for cause in &self.causes {
-            writeln!(f, "caused by: {cause}")?;
+            writeln!(f, "caused by: {}", os_words(cause))?;
         }
         match &self.hint {
             Some(hint) => writeln!(f, "hint: {hint}"),

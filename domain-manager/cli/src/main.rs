@@ -20,6 +20,7 @@ mod policy;
 mod share;
 mod status;
 mod template;
+mod terminal;
 mod trace;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
 use bulkhead_admin::Status;
+use bulkhead_types::os_words;
 use policyd::load_live;
 use serde::Serialize;
 
@@ -55,7 +56,7 @@ fn look(client: &Client) -> Everything {
                 status
                     .ledger_error
                     .iter()
-                    .map(|error| format!("the ledger: {error}")),
+                    .map(|error| format!("the ledger: {}", os_words(error))),
             );
             problems.extend(
                 status
@@ -73,6 +74,7 @@ fn look(client: &Client) -> Everything {
             Some(status.summary())
         }
         Err(error) => {
+            let error = os_words(&error.to_string());
             problems.push(format!(
                 "the policy daemon does not answer, so every call is refused ({error}); start it: `systemctl start policyd`"
             ));

@@ -15,6 +15,7 @@ mod domain;
 mod domain_ref;
 mod label;
 mod layout;
+mod os_words;
 mod service;
 mod volume;
 
@@ -22,6 +23,7 @@ pub use domain::{DomId, DomainName, DomainUuid, InvalidDomId, InvalidDomainName,
 pub use domain_ref::{DomainRef, InvalidDomain};
 pub use label::{Color, InvalidColor, InvalidLabel, Label};
 pub use layout::Layout;
+pub use os_words::os_words;
 pub use service::{
     InvalidService, Port, SERVICE_DESCRIPTOR_MAX, SERVICE_NAME_MAX, Service, ServiceArgument,
     ServiceName,

@@ -25,9 +25,9 @@ pub enum NotActivated {
     Store(#[from] StoreError),
     /// It brings in older files, which lie outside of it, where no signature covers them.
     #[error(
-        "it includes what is not part of it, so nobody can sign for that: the files of `!compat-4.0`"
+        "it includes what is not part of it, so nobody can sign for that: the files of `!compat-4.0`, in {0}"
     )]
-    Outside,
+    Outside(String),
     /// The files are not those of the proposal.
     #[error("the files are not those that were proposed")]
     Another,
@@ -80,8 +80,10 @@ pub fn activate_proposal(
     }
     store.signed(owners, proposal, signatures)?;
     // Where owners sign, the policy daemon reads nothing but the set; it was checked with the rest.
-    if !owners.is_empty() && set.without_older_files().policy().is_err() {
-        return Err(NotActivated::Outside);
+    if !owners.is_empty()
+        && let Some(place) = set.brings_in_older_files()
+    {
+        return Err(NotActivated::Outside(place));
     }
     if !only_try {
         store.apply(owners, proposal, set.files(), signatures)?;

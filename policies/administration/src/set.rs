@@ -46,12 +46,17 @@ impl Set {
         }
     }
 
-    /// The same set where there is no directory of older files.
-    pub(crate) fn without_older_files(&self) -> Self {
-        Self {
+    /// Where a valid set brings in older files, which lie outside of it: file and line, or as much
+    /// as is known.
+    pub fn brings_in_older_files(&self) -> Option<String> {
+        let without = Self {
             old: None,
             ..self.clone()
-        }
+        };
+        let rejected = without.policy().err()?;
+        let place = rejected.diagnostics.iter().find_map(|error| error.span);
+        let place = place.map(|span| rejected.sources.location(span).to_string());
+        Some(place.unwrap_or_else(|| self.base.display().to_string()))
     }
 
     /// The directory.

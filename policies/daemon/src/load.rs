@@ -8,6 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{Diagnostic, FileKind, Includes, Policy, PolicyFile, Rejected, Unreadable};
+use bulkhead_types::os_words;
+
+use crate::old_style::{looks_old, old_style};
 
 /// The largest policy file that is read, in bytes.
 const FILE_MAX: u64 = 16 << 20;
@@ -79,7 +82,8 @@ pub fn load_policy_beside(
             Ok(names) => names,
             Err(e) if e.kind() == io::ErrorKind::NotFound && directory.optional => continue,
             Err(e) => {
-                let message = format!("cannot read `{}`: {e}", directory.path.display());
+                let why = os_words(&e.to_string());
+                let message = format!("cannot read `{}`: {why}", directory.path.display());
                 let help = "create the directory; an empty one denies every call";
                 problems.push(match e.kind() {
                     io::ErrorKind::NotFound => Diagnostic::global(message).help(help),
@@ -156,13 +160,19 @@ pub fn parse(
 ///
 /// # Errors
 ///
-/// As [`load_policy`].
+/// As [`load_policy`]; and for a file of the older style, which has to be read as one.
 pub fn load_files(paths: &[PathBuf], old: Option<&Path>) -> Result<Policy, Rejected> {
     let mut problems = Vec::new();
     let mut files = Vec::new();
     for path in paths {
         let directory = path.parent().unwrap_or(Path::new(""));
-        match read(path) {
+        let text = read(path);
+        let old = text.as_ref().ok().and_then(|text| old_style(path, text));
+        if let Some(service) = old {
+            problems.push(looks_old(path, &service));
+            continue;
+        }
+        match text {
             Ok(text) => files.push(PolicyFile {
                 directory: directory.to_string_lossy().into_owned(),
                 name: path
@@ -230,7 +240,7 @@ fn list(directory: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn read(path: &Path) -> Result<String, Unreadable> {
+pub(crate) fn read(path: &Path) -> Result<String, Unreadable> {
     // Asked before it is opened: opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -253,6 +263,6 @@ fn read(path: &Path) -> Result<String, Unreadable> {
 fn unreadable(error: io::Error) -> Unreadable {
     match error.kind() {
         io::ErrorKind::NotFound => Unreadable::Missing,
-        _ => Unreadable::Other(error.to_string()),
+        _ => Unreadable::Other(os_words(&error.to_string())),
     }
 }

@@ -31,7 +31,7 @@ impl FileKind {
 
 /// What a file in the directory of older files is about: its service, and its argument with the
 /// `+` if it has one. `None` for a file that is not meant for us (specification of qrexec, 2.2).
-pub(crate) fn old_file(name: &str) -> Option<(&str, Option<&str>)> {
+pub fn old_file(name: &str) -> Option<(&str, Option<&str>)> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+');
     let left_over = [".rpmsave", ".rpmnew", ".swp"];
     // A dot hides a file; before a plus there would be no service.

@@ -111,7 +111,7 @@ pub use bulkhead_policy_text::{
 pub use bulkhead_types::{DomainRef, InvalidDomain};
 pub use call::{Call, InvalidTarget, Requested};
 pub use compiled::Compiled;
-pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable};
+pub use files::{FileKind, Includes, NoIncludes, PolicyFile, Unreadable, old_file};
 pub use pattern::{ArgumentPattern, DomainPattern, Pattern, Redirect, ServicePattern};
 pub use policy::Policy;
 pub use relay::Relay;

@@ -119,10 +119,14 @@ With --batch, a line is an object with the keys
   source            the domain that calls
   target            the target as the caller names it; without it, @default
   service           the service, with or without +ARGUMENT
-  argument          the argument, if it does not stand behind the service
+  argument          the argument, where none stands behind the service
   requested_source  the remote domain that the caller speaks for, if any
   id                anything; the answer repeats it
-A line that is no such object is answered with the verdict error.";
+A line that is no such object, or has another key, is answered with the verdict error; the next one is
+read all the same.
+
+The exit code is 0 whatever the verdict is, also for a batch with errors in it; 1 when a single call
+makes no sense or there is no policy or system to ask; 2 for wrong usage.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = CHECK_HELP)]
@@ -130,6 +134,9 @@ pub struct Check {
     /// Files that make up a policy by themselves, instead of policy directories
     #[arg(conflicts_with = "directories")]
     pub files: Vec<PathBuf>,
+    /// The files are old-style ones, each named after its service, as `!compat-4.0` reads them
+    #[arg(long, requires = "files", conflicts_with = "old")]
+    pub old_style: bool,
     #[command(flatten)]
     pub policy: PolicyFrom,
     #[command(flatten)]
@@ -143,7 +150,7 @@ pub struct Check {
 }
 
 const CHECK_HELP: &str = "\
-Errors keep a policy from going live, and the exit code is 1. Warnings have a code; a name that is
+Errors keep a policy from going live. Warnings have a code, and keep it from nothing; a name that is
 missing is told once, where it stands first:
   shadowed             an earlier rule takes all calls of this one
   dangerous-wildcard   every domain may do what amounts to control, unasked
@@ -160,7 +167,10 @@ and, with --system,
 The last two need `netvm` for domains in the system information: a name, or null for none.
 
 In JSON, `diagnostics` holds objects with severity, code, message, file, line, column, end, label,
-notes, help and replacement.";
+notes, help and replacement.
+
+The exit code is 0 for a policy without errors, 1 for one with errors or that cannot be read, and with
+--strict also for one with warnings; 2 for wrong usage.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = TEST_HELP)]
@@ -192,8 +202,10 @@ of it is decided so. A remote domain has `relayvm=` and `transport_rpc=`, and `g
 on nobody's screen. `allow` may be followed by target, `ask` by default_target and targets, both by user
 and autostart, and each verdict by notify.
 
-A file that declares no domain is about those of --system. The exit code is 1 when an expectation is
-not met.";
+A file that declares no domain is about those of --system.
+
+The exit code is 0 when every expectation is met, 1 when one is not or makes no sense, or the policy has
+errors; 2 for wrong usage.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = DIFF_HELP)]
@@ -227,9 +239,13 @@ In JSON, each of `changes` is about every service of `services`, from every one 
 one of `targets`; no call is in two. The argument `*` is any that no rule of that service names, the
 service `*` any that no rule names. `before` and `after` hold verdict, target (null where an allowed
 call goes where it was meant to go), targets, default_target, user, autostart, notify and rule.
-A domain is never offered itself, even if `targets` holds it for the others.";
+A domain is never offered itself, even if `targets` holds it for the others.
+
+The exit code is 0 when the policies were compared, whether they differ or not; with --exit-code 1 when
+any decision differs. It is 1 also when a policy has errors, and 2 for wrong usage.";
 
 #[derive(Debug, Args)]
+#[command(after_long_help = FMT_HELP)]
 pub struct Fmt {
     /// Files instead of all in the policy directories; `-` is standard input
     pub files: Vec<PathBuf>,
@@ -240,7 +256,16 @@ pub struct Fmt {
     pub check: bool,
 }
 
+const FMT_HELP: &str = "\
+Fields of neighbouring rules stand below each other, more than one empty line becomes one, and lines end
+as on Unix. Comments and options stay as they are; laying out twice changes nothing. A file with errors
+is left as it is, and shown with them; so is one of the older style.
+
+The exit code is 0 when all is laid out, 1 when a file has errors or cannot be read or written, or, with
+--check, would change; 2 for wrong usage.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = WHO_CAN_HELP)]
 pub struct WhoCan {
     /// The service; with `+ARGUMENT`, with that argument only
     pub service: String,
@@ -259,7 +284,15 @@ pub struct WhoCan {
     pub format: Format,
 }
 
+const WHO_CAN_HELP: &str = "\
+In JSON, each answer holds service, argument, source, requested_targets, what becomes of such a call
+(verdict, target, targets …, as in `explain --help`), and the rule with file, line and text.
+
+The exit code is 0 also when the answer is nobody; 1 when the policy has errors or the domains are not
+known; 2 for wrong usage.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = MATRIX_HELP)]
 pub struct MatrixOf {
     /// Of one service only; with `+ARGUMENT`, with that argument only
     pub service: Option<String>,
@@ -271,6 +304,17 @@ pub struct MatrixOf {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
+
+const MATRIX_HELP: &str = "\
+Callers that may do the same stand in one row, and targets that are the same to all of them in one
+column; who may call nothing, and whom nobody may call, is left out. (Nobody ever calls itself.) A table
+that is wider than the terminal becomes a list.
+
+In JSON nothing is grouped or left out: `cells` holds, by caller and by target, the services that are
+allowed (`allow`) and those that the user is asked about (`ask`).
+
+The exit code is 0 also when every call is refused; 1 when the policy has errors or the domains are not
+known; 2 for wrong usage.";
 
 /// What the picture is drawn in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -284,7 +328,12 @@ pub enum GraphFormat {
     Json,
 }
 
+const GRAPH_HELP: &str = "\
+The exit code is 0 also when there is nothing to draw; 1 when the policy has errors, the domains are not
+known or the file cannot be written; 2 for wrong usage.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = GRAPH_HELP)]
 pub struct GraphOf {
     /// Only these services
     #[arg(value_name = "SERVICE")]

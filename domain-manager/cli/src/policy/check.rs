@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bulkhead_policy::{Diagnostic, Policy, SourceMap};
 use policy_analysis::{Networks, each_once, lint};
-use policyd::render;
+use policyd::{render, written_files};
 use serde::Serialize;
 
 use super::arguments::{Check, Format};
@@ -27,6 +27,7 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
     let json = json || asked.format == Format::Json;
     let read = match asked.files.is_empty() {
         true => source::working(client, &asked.policy),
+        false if asked.old_style => policyd::load_old_files(&asked.files).map_err(Box::new),
         false => source::alone(&asked.files, asked.policy.old.as_deref()),
     };
     let policy = match read {
@@ -72,7 +73,7 @@ pub fn check(client: &Client, asked: &Check, json: bool) -> Result<u8, Failure> 
 
 /// How many files there are, each once however often it is included.
 fn files_in(sources: &SourceMap) -> usize {
-    let names: BTreeSet<&str> = sources.files().map(|file| &*file.name).collect();
+    let names: BTreeSet<&str> = written_files(sources).collect();
     names.len()
 }
 

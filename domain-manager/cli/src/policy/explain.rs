@@ -20,6 +20,7 @@ const LINE_MAX: u64 = 1 << 20;
 
 /// A call as texts.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Request {
     source: String,
     #[serde(default, alias = "intended_target")]
@@ -113,7 +114,11 @@ fn batch(policy: &Result<Policy, Box<Rejected>>, system: &System) -> Result<u8, 
                     answer.id = request.id;
                     answer
                 }
-                Err(error) => Answer::error(format!("the line is no call: {error}")),
+                Err(error) => {
+                    let mut answer = Answer::error(format!("the line is no call: {error}"));
+                    answer.id = id_of(&line);
+                    answer
+                }
             },
             Err(rejected) => broken(rejected),
         };
@@ -137,6 +142,12 @@ fn batch(policy: &Result<Policy, Box<Rejected>>, system: &System) -> Result<u8, 
             Err(rejected) => Err(source::invalid(rejected)),
         },
     }
+}
+
+/// What a line that is no call wants to have repeated.
+fn id_of(line: &[u8]) -> Option<serde_json::Value> {
+    let mut line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    line.get_mut("id").map(serde_json::Value::take)
 }
 
 /// Passes over what is left of a line.
@@ -188,6 +199,13 @@ fn call(request: &Request, system: &System) -> Result<Call, NoCall> {
     let domain =
         |text: &str| DomainRef::parse(text).map_err(|error| NoCall::Senseless(error.to_string()));
     let service = match &request.argument {
+        Some(argument) if request.service.contains('+') => {
+            return Err(NoCall::Senseless(format!(
+                "the argument is given twice: `service` is `{}` and `argument` is `{}`",
+                request.service.escape_debug(),
+                argument.escape_debug()
+            )));
+        }
         Some(argument) => {
             let argument = argument.strip_prefix('+').unwrap_or(argument);
             Service::parse(&format!("{}+{argument}", request.service))

@@ -36,6 +36,15 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new("the policy stays as it was").because(error)
 }
 
+/// What is said of a set that brings in what nobody can sign for.
+fn outside(error: &NotActivated) -> Failure {
+    failed(error).hint(
+        "delete the line `!compat-4.0` if the older files are not needed; else put them into the \
+         policy directory, say as `include/SERVICE`, and in its place write \
+         `!include-service SERVICE * include/SERVICE` for each",
+    )
+}
+
 /// The domains there are. Without the domain manager there are none, and only expectations that
 /// declare their own can be met.
 fn around(client: &Client) -> System {
@@ -83,8 +92,7 @@ pub fn activate(
         NotActivated::Store(StoreError::Unsigned(_)) => {
             failed(&error).hint("sign with the keys of their owners: `--sign KEY`")
         }
-        NotActivated::Outside => failed(&error)
-            .hint("put older files into the policy directory, and `!include-service` them"),
+        NotActivated::Outside(_) => outside(&error),
         _ => failed(&error),
     })?;
     if !only_try {
@@ -126,6 +134,12 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     let set = Set::read(directory, Some(&old)).map_err(|error| failed(&error))?;
     let policy = checked(client, &set)?;
     if let Some(file) = &asked.propose {
+        // Nobody should have to sign first to hear of it.
+        if let Some(place) = set.brings_in_older_files()
+            && !owners(client)?.is_empty()
+        {
+            return Err(outside(&NotActivated::Outside(place)));
+        }
         let (number, parent) = store(client).next().map_err(|error| failed(&error))?;
         let proposal = Manifest::new(number, about(&asked.message), parent, set.files());
         return signing::propose(&proposal, file);
@@ -143,8 +157,9 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
                 &signatures,
                 asked.dry_run,
             );
-            let live = live.map_err(|error| {
-                failed(&error).hint("`bulkhead policy apply --propose FILE` begins anew")
+            let live = live.map_err(|error| match &error {
+                NotActivated::Outside(_) => outside(&error),
+                _ => failed(&error).hint("`bulkhead policy apply --propose FILE` begins anew"),
             })?;
             if !asked.dry_run {
                 read_again(client);

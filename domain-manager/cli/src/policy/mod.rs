@@ -15,6 +15,7 @@ mod fmt;
 mod generation;
 mod graph;
 mod live;
+mod matrix;
 mod signing;
 mod source;
 mod test;
@@ -34,7 +35,7 @@ pub fn run(client: &Client, command: &PolicyCommand, json: bool) -> Result<u8, F
         PolicyCommand::Diff(asked) => diff::diff(client, asked, json),
         PolicyCommand::Fmt(asked) => fmt::fmt(client, asked),
         PolicyCommand::WhoCan(asked) => who::show(client, asked, json),
-        PolicyCommand::Matrix(asked) => who::matrix(client, asked, json),
+        PolicyCommand::Matrix(asked) => matrix::matrix(client, asked, json),
         PolicyCommand::Graph(asked) => graph::graph(client, asked, json),
         PolicyCommand::Apply(asked) => generation::apply(client, asked),
         PolicyCommand::Log(asked) => generation::log(client, asked, json),

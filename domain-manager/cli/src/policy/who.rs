@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `bulkhead policy who-can` and `bulkhead policy matrix`.
+//! `bulkhead policy who-can`.
 
 use std::collections::BTreeSet;
 
 use bulkhead_policy::{DomainRef, Policy, ServicePattern, System, nearest};
 use comfy_table::{Table, presets};
-use policy_analysis::{Access, Cell, Decided, Matrix, listed, who_can};
+use policy_analysis::{Access, Decided, listed, who_can};
 use serde::Serialize;
 
 use super::answer::{RuleText, rule_text};
-use super::arguments::{Format, MatrixOf, WhoCan};
+use super::arguments::{Format, WhoCan};
 use super::diff::KindText;
 use super::source;
 use crate::client::Client;
@@ -61,14 +61,21 @@ pub fn show(client: &Client, asked: &WhoCan, json: bool) -> Result<u8, Failure> 
 }
 
 /// A sentence about a service that no rule names: a misspelt one is called by nobody.
-fn unknown_service(service: &str, policy: &Policy) -> Option<String> {
+pub fn unknown_service(service: &str, policy: &Policy) -> Option<String> {
+    let likely = if_unknown(service, policy)?;
+    Some(format!("No rule names the service `{service}`.{likely}\n"))
+}
+
+/// What may be meant instead of a service that no rule names, as a question or nothing; `None` for
+/// one that is named.
+pub fn if_unknown(service: &str, policy: &Policy) -> Option<String> {
     let named = policy.rules().filter_map(|rule| match &rule.service {
         ServicePattern::Named(name) => Some(&**name),
         ServicePattern::Any => None,
     });
     let named: BTreeSet<&str> = named.collect();
     let missing = !named.contains(service);
-    missing.then(|| sentence("No rule names the service", service, named))
+    missing.then(|| did_you_mean(service, named))
 }
 
 /// A sentence about a target that is not there.
@@ -76,13 +83,13 @@ fn unknown_target(target: &str, system: &System) -> Option<String> {
     let domain = DomainRef::parse(target.strip_prefix("@dispvm:").unwrap_or(target)).ok()?;
     let missing = !domain.is_dom0() && system.find(&domain).is_none();
     let names = system.domains().iter().map(|domain| domain.name.as_str());
-    missing.then(|| sentence("There is no domain", target, names))
+    let likely = missing.then(|| did_you_mean(target, names))?;
+    Some(format!("There is no domain `{target}`.{likely}\n"))
 }
 
-fn sentence<'a>(what: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let likely = nearest(word, known);
-    let likely = likely.map_or(String::new(), |likely| format!(" Did you mean `{likely}`?"));
-    format!("{what} `{word}`.{likely}\n")
+    likely.map_or(String::new(), |likely| format!(" Did you mean `{likely}`?"))
 }
 
 /// The target that was named, in either way.
@@ -126,91 +133,9 @@ fn told(found: &[Access<'_>], policy: &Policy) -> String {
 }
 
 /// A service and its argument with the `+`, if it has one.
-fn split(service: &str) -> (&str, Option<String>) {
+pub fn split(service: &str) -> (&str, Option<String>) {
     match service.split_once('+') {
         Some((name, argument)) => (name, Some(format!("+{argument}"))),
         None => (service, None),
-    }
-}
-
-#[derive(Serialize)]
-struct MatrixText {
-    sources: Vec<String>,
-    targets: Vec<String>,
-    /// By caller, by target.
-    cells: Vec<Vec<CellText>>,
-}
-
-#[derive(Serialize)]
-struct CellText {
-    allow: Vec<String>,
-    ask: Vec<String>,
-}
-
-pub fn matrix(client: &Client, asked: &MatrixOf, json: bool) -> Result<u8, Failure> {
-    let policy = source::policy(client, &asked.policy)?;
-    let system = source::system(client, &asked.system)?;
-    let (service, argument) = match &asked.service {
-        Some(service) => {
-            let (service, argument) = split(service);
-            (Some(service), argument)
-        }
-        None => (None, None),
-    };
-    let matrix = Matrix::new(&policy, &system, service, argument.as_deref());
-    if json || asked.format == Format::Json {
-        let names = |kinds: &[policy_analysis::Kind]| {
-            kinds
-                .iter()
-                .map(|kind| KindText::new(kind).told())
-                .collect()
-        };
-        let cell = |cell: &Cell| CellText {
-            allow: names(&cell.allow),
-            ask: names(&cell.ask),
-        };
-        let cells = matrix
-            .cells
-            .iter()
-            .map(|row| row.iter().map(cell).collect());
-        print_json(&MatrixText {
-            cells: cells.collect(),
-            sources: matrix.sources,
-            targets: matrix.targets,
-        })?;
-    } else {
-        print(&drawn(&matrix))?;
-        if let Some(unknown) = service.and_then(|service| unknown_service(service, &policy)) {
-            print(&format!("\n{unknown}"))?;
-        }
-    }
-    Ok(0)
-}
-
-/// Callers above each other, targets beside each other.
-fn drawn(matrix: &Matrix) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    let header = std::iter::once(String::new()).chain(matrix.targets.iter().cloned());
-    table.set_header(header);
-    for (source, cells) in matrix.sources.iter().zip(&matrix.cells) {
-        let sign = |cell: &Cell| match (cell.allow.len(), cell.ask.len()) {
-            (0, 0) => "·".to_owned(),
-            (allow, 0) => format!("✓{}", count(allow)),
-            (0, ask) => format!("?{}", count(ask)),
-            (allow, ask) => format!("✓{} ?{}", count(allow), count(ask)),
-        };
-        let row = std::iter::once(source.clone()).chain(cells.iter().map(sign));
-        table.add_row(row);
-    }
-    let mut text = without_margins(&table);
-    text.push_str("\n✓ allowed, ? the user is asked, · refused; with the number of services.\n");
-    text
-}
-
-fn count(services: usize) -> String {
-    match services {
-        1 => String::new(),
-        many => many.to_string(),
     }
 }

@@ -138,14 +138,14 @@ fn records_are_exported_for_other_programs() {
         lines
     );
     let again = fixture.run(&["policy", "audit", "export", "--output", "out.jsonl"]);
-    assert!(again.contains("File exists"), "{again}");
+    assert!(again.contains("file exists"), "{again}");
 }
 
 #[test]
 fn without_a_ledger_it_is_said() {
     insta::assert_snapshot!(Fixture::alone().run(&["policy", "audit", "verify"]), @r"
     ! error: cannot read the ledger $ROOT/var/lib/bulkhead/ledger
-    ! caused by: No such file or directory (os error 2)
+    ! caused by: no such file or directory
     ! hint: policyd begins it with its first start
     [exit code 1]
     ");

@@ -81,16 +81,26 @@ impl Fixture {
         self.run_with(words, b"")
     }
 
+    /// As [`Self::run`], in a terminal of so many columns.
+    #[must_use = "either snapshot the output or assert on it"]
+    pub fn run_in(&self, columns: &str, words: &[&str]) -> String {
+        self.run_as(columns, words, b"")
+    }
+
     /// As [`Self::run`], with something to read on standard input.
     #[must_use = "either snapshot the output or assert on it"]
     pub fn run_with(&self, words: &[&str], input: &[u8]) -> String {
+        self.run_as("100", words, input)
+    }
+
+    fn run_as(&self, columns: &str, words: &[&str], input: &[u8]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
         let command = command
             .args(words)
             .current_dir(self.dir.path())
             .env_clear()
             .env(Layout::ROOT_VARIABLE, self.dir.path())
-            .env("COLUMNS", "100")
+            .env("COLUMNS", columns)
             .env("TMPDIR", self.dir.path())
             .envs(self.editor.iter().map(|editor| ("EDITOR", editor)))
             .stdin(Stdio::piped())

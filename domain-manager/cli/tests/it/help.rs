@@ -36,6 +36,9 @@ fn the_help_names_every_command() {
           --json     Answer in JSON, where there is an answer
       -h, --help     Print help
       -V, --version  Print version
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 126 refused by policy or by the domain manager. A verb with
+    others says so in its own help; `run` and `disposable` end as the command does.
     ");
 }
 
@@ -155,10 +158,14 @@ fn the_help_of_explain_tells_how_to_ask_offline() {
       source            the domain that calls
       target            the target as the caller names it; without it, @default
       service           the service, with or without +ARGUMENT
-      argument          the argument, if it does not stand behind the service
+      argument          the argument, where none stands behind the service
       requested_source  the remote domain that the caller speaks for, if any
       id                anything; the answer repeats it
-    A line that is no such object is answered with the verdict error.
+    A line that is no such object, or has another key, is answered with the verdict error; the next one is
+    read all the same.
+
+    The exit code is 0 whatever the verdict is, also for a batch with errors in it; 1 when a single call
+    makes no sense or there is no policy or system to ask; 2 for wrong usage.
     ");
 }
 

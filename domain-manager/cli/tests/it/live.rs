@@ -363,13 +363,13 @@ fn decisions_are_shown_as_they_are_made() {
 fn without_a_policy_daemon_it_is_said() {
     insta::assert_snapshot!(Fixture::alone().run(&["policy", "grants"]), @r"
     ! error: the policy daemon does not answer
-    ! caused by: No such file or directory (os error 2)
+    ! caused by: no such file or directory
     ! hint: start it: `systemctl start policyd`
     [exit code 1]
     ");
     insta::assert_snapshot!(Fixture::alone().run(&["policy", "trace"]), @r"
     ! error: the policy daemon does not answer
-    ! caused by: No such file or directory (os error 2)
+    ! caused by: no such file or directory
     ! hint: start it: `systemctl start policyd`
     [exit code 1]
     ");

@@ -72,7 +72,7 @@ impl From<NotActivated> for Stop {
     fn from(error: NotActivated) -> Self {
         let error = match error {
             NotActivated::Store(error) => error,
-            NotActivated::Another | NotActivated::Outside => {
+            NotActivated::Another | NotActivated::Outside(_) => {
                 return Self::Refused(internal(&error));
             }
         };

@@ -71,7 +71,7 @@ fn a_missing_policy_directory_refuses_everything_until_it_is_there() {
     assert!(!allowed(&machine));
     let error = machine.status().policy.error.unwrap();
     insta::assert_snapshot!(machine.without_root(&error), @r"
-    error: cannot read `ROOT/etc/bulkhead/policy.d`: No such file or directory (os error 2)
+    error: cannot read `ROOT/etc/bulkhead/policy.d`: no such file or directory
      |
      = help: create the directory; an empty one denies every call
     ");

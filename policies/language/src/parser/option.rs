@@ -106,7 +106,14 @@ impl Parser<'_> {
         };
         let source = self.checked(field::source(*source_word));
         let target = self.checked(field::target(*target_word));
-        let action = self.action(*action_word, *target_word, target.as_ref(), options);
+        let action = match is_action(*action_word) {
+            true => self.action(*action_word, *target_word, target.as_ref(), options),
+            false => {
+                let old = words.len() == rest.len();
+                self.no_action(*action_word, if old { SHAPE_OF_SERVICE } else { SHAPE });
+                None
+            }
+        };
         for (word, pattern) in [(source_word, &source), (target_word, &target)] {
             self.warn_impossible(*word, pattern.as_ref());
         }
@@ -146,6 +153,12 @@ impl Parser<'_> {
         }
     }
 
+    fn no_action(&mut self, word: Word<'_>, shape: &str) {
+        let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
+        let error = word.error(message).label("not an action");
+        self.report(error.note(shape).did_you_mean(nearest(word.text, ACTIONS)));
+    }
+
     fn action(
         &mut self,
         word: Word<'_>,
@@ -153,12 +166,6 @@ impl Parser<'_> {
         target: Option<&Pattern>,
         options: &[Word<'_>],
     ) -> Option<Action> {
-        if !is_action(word) {
-            let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
-            let error = word.error(message).label("not an action");
-            self.report(error.note(SHAPE).did_you_mean(nearest(word.text, ACTIONS)));
-            return None;
-        }
         let given = self.options(word, options)?;
         let common = Options {
             target: given.target,

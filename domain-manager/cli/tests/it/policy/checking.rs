@@ -87,7 +87,7 @@ fn files_are_laid_out_where_they_are_and_checked_without_touching_them() {
         std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap(),
         POLICY
     );
-    assert_eq!(fixture.run(&["policy", "fmt", "--policy", "policy"]), "");
+    insta::assert_snapshot!(fixture.run(&["policy", "fmt", "--policy", "policy"]), @"Laid out policy/30-user.policy.");
     let laid_out = std::fs::read_to_string(fixture.path("policy/30-user.policy")).unwrap();
     insta::assert_snapshot!(laid_out, @r"
     # Files go where they are safe.
@@ -98,6 +98,117 @@ fn files_are_laid_out_where_they_are_and_checked_without_touching_them() {
     assert_eq!(fixture.run(&check), "");
     let piped = fixture.run_with(&["policy", "fmt", "-"], POLICY.as_bytes());
     assert_eq!(piped, laid_out);
+}
+
+#[test]
+fn line_ends_of_windows_are_named_when_they_go() {
+    let fixture = offline();
+    fixture.write("windows.policy", &POLICY.replace('\n', "\r\n"));
+    insta::assert_snapshot!(fixture.run(&["policy", "fmt", "windows.policy"]), @"Laid out windows.policy, with line ends LF instead of CRLF.");
+    let laid_out = std::fs::read_to_string(fixture.path("windows.policy")).unwrap();
+    assert!(!laid_out.contains('\r'), "{laid_out:?}");
+    assert_eq!(fixture.run(&["policy", "fmt", "windows.policy"]), "");
+}
+
+#[test]
+fn a_file_with_errors_is_left_as_it_is_and_the_others_are_laid_out() {
+    let fixture = offline();
+    let bad = "qubes.Filecopy   * work personal alow\ns * work\n";
+    fixture.write("bad.policy", bad);
+    fixture.write("qubes.Old", "$anyvm  $dispvm  allow\n");
+    // What is included is a file of its own, there or not.
+    fixture.write(
+        "good.policy",
+        "!include   there/or/not\n!compat-4.0\ns  *  a  b  deny\n",
+    );
+    let files = ["bad.policy", "qubes.Old", "good.policy", "missing.policy"];
+    insta::assert_snapshot!(fixture.run(&[&["policy", "fmt"], &files[..]].concat()), @r"
+    Laid out good.policy.
+    ! error: bad.policy has 2 errors and is left as it is
+    !
+    ! error: expected `allow`, `deny` or `ask`, found `alow`
+    !  --> bad.policy:1:34
+    !   |
+    ! 1 | qubes.Filecopy   * work personal alow
+    !   |                                  ^^^^ not an action
+    !   |
+    !   = note: a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`
+    !   = help: did you mean `allow`?
+    !
+    ! error: expected a target, found the end of the line
+    !  --> bad.policy:2:1
+    !   |
+    ! 2 | s * work
+    !   | ^^^^^^^^ 3 of 5 fields
+    !   |
+    !   = note: a rule is `SERVICE ARGUMENT SOURCE TARGET ACTION [KEY=VALUE …]`
+    !
+    ! error: qubes.Old is left as it is: it looks like an old-style policy file, for the service `qubes.Old`
+    ! hint: only files with `SERVICE ARGUMENT SOURCE TARGET ACTION` in a line are laid out
+    ! error: cannot read missing.policy
+    ! caused by: no such file or directory
+    [exit code 1]
+    ");
+    let text = |name: &str| std::fs::read_to_string(fixture.path(name)).unwrap();
+    assert_eq!(text("bad.policy"), bad);
+    assert_eq!(text("qubes.Old"), "$anyvm  $dispvm  allow\n");
+    assert!(text("good.policy").starts_with("!include there/or/not\n"));
+    let piped = fixture.run_with(&["policy", "fmt", "-"], bad.as_bytes());
+    assert!(
+        piped.starts_with("! error: standard input has 2 errors"),
+        "{piped}"
+    );
+    assert!(piped.ends_with("[exit code 1]\n"), "{piped}");
+}
+
+#[test]
+fn a_file_of_the_older_style_is_known_as_one_and_can_be_checked_as_one() {
+    let fixture = offline();
+    fixture.write(
+        "old/qubes.Filecopy",
+        "# Older.\n$tag:t $anyvm ask,default_target=work\n$anyvm  $anyvm  allow,user=root\n",
+    );
+    fixture.write("old/qubes.Gpg+key", "work vault alow\n");
+    fixture.write("old/my policy", "work vault allow\n");
+    insta::assert_snapshot!(fixture.run(&["policy", "check", "old/qubes.Filecopy"]), @r"
+    ! error: the policy cannot be read
+    !
+    ! error: `old/qubes.Filecopy` looks like an old-style policy file, for the service `qubes.Filecopy`
+    !  |
+    !  = help: `bulkhead policy check --old-style FILE` reads it as one; a policy brings such files in with `!compat-4.0`, or one of them with `!include-service SERVICE ARGUMENT FILE`
+    !
+    [exit code 1]
+    ");
+    let check = ["policy", "check", "--old-style", "old/qubes.Filecopy"];
+    insta::assert_snapshot!(fixture.run(&check), @"The policy is valid; rules: 2, files: 1.");
+    insta::assert_snapshot!(fixture.run(&[&check[..], &["old/qubes.Gpg+key"]].concat()), @r"
+    ! error: the policy has an error and cannot go live
+    !
+    ! error: expected `allow`, `deny` or `ask`, found `alow`
+    !  --> old/qubes.Gpg+key:1:12
+    !   |
+    ! 1 | work vault alow
+    !   |            ^^^^ not an action
+    !   |
+    !   = note: a rule in a file of `!include-service` is `SOURCE TARGET ACTION [KEY=VALUE …]`
+    !   = help: did you mean `allow`?
+    !
+    ! hint: the last good policy stays live; without one, every call is refused
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(fixture.run(&[&check[..], &["old/my policy", "policy/30-user.policy"]].concat()), @r"
+    ! error: the policy cannot be read
+    !
+    ! error: `old/my policy` is not named after a service
+    !  |
+    !  = help: `!compat-4.0` would pass over it
+    !
+    ! error: `policy/30-user.policy` does not lie beside the others
+    !  |
+    !  = help: check one directory at a time
+    !
+    [exit code 1]
+    ");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! What a change changes, and who may call whom.
 
 use super::{POLICY, offline};
+use crate::fixture::Fixture;
 
 #[test]
 fn a_difference_names_the_decisions_and_both_rules() {
@@ -90,14 +91,20 @@ fn who_may_call_what_is_told_as_lists_tables_and_pictures() {
     ]
     "#);
     insta::assert_snapshot!(run(&["matrix", "qubes.OpenInVM"]), @r"
-               @default  dom0  @dispvm  disp-base  personal  untrusted  work  @dispvm:disp-base
-    dom0       ·         ·     ·        ·          ·         ·          ·     ·
-    disp-base  ·         ·     ·        ·          ·         ·          ·     ·
-    personal   ·         ·     ·        ·          ·         ·          ·     ·
-    untrusted  ·         ·     ✓        ·          ·         ·          ·     ·
-    work       ·         ·     ·        ·          ·         ·          ·     ·
+               @dispvm
+    untrusted  ✓
 
-    ✓ allowed, ? the user is asked, · refused; with the number of services.
+    ✓ allowed, ? the user is asked, · refused.
+    Who and what is missing here is refused to all.
+    ");
+    let told = run(&["graph", "qubes.OpenInVm", "--format", "dot"]);
+    let misspelt =
+        "! warning: no rule names the service `qubes.OpenInVm`. Did you mean `qubes.OpenInVM`?";
+    assert!(told.contains(misspelt), "{told}");
+    insta::assert_snapshot!(run(&["matrix", "qubes.Nothing"]), @r"
+    Every call is refused.
+
+    No rule names the service `qubes.Nothing`.
     ");
     let json = run(&["matrix", "--format", "json"]);
     let matrix: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -141,4 +148,107 @@ fn what_a_question_offers_more_or_less_is_named() {
     );
     let file = fixture.run(&["policy", "check", "--policy", "a/30-user.policy"]);
     assert!(file.contains("name the directory that holds it"), "{file}");
+}
+
+/// Sixty domains of a few kinds: as many rows and columns as there are differences.
+#[test]
+fn a_table_of_many_domains_has_equals_in_one_and_is_a_list_where_it_is_too_wide() {
+    let fixture = Fixture::alone();
+    let mut domains = vec![r#""dom0":{"type":"AdminVM"}"#.to_owned()];
+    for kind in ["work", "personal", "untrusted"] {
+        let domain = |n| format!(r#""{kind}-{n}":{{"type":"AppVM","tags":["{kind}"]}}"#);
+        domains.extend((1..20).map(domain));
+    }
+    domains.push(r#""vault":{"type":"AppVM"}"#.to_owned());
+    fixture.write(
+        "system.json",
+        &format!("{{\"domains\":{{{}}}}}", domains.join(",")),
+    );
+    let rules = "\
+qubes.Filecopy * @tag:work @tag:work allow
+qubes.Filecopy * @tag:untrusted @anyvm deny
+qubes.Filecopy * @anyvm @anyvm ask
+qubes.Gpg * @tag:work vault allow
+qubes.Gpg * personal-1 vault ask
+qubes.GetDate * @anyvm dom0 allow
+";
+    fixture.write("policy/30-user.policy", rules);
+    let run = |wide: &str, words: &[&str]| {
+        let offline = ["--policy", "policy", "--system", "system.json"];
+        fixture.run_in(wide, &[&["policy", "matrix"], words, &offline].concat())
+    };
+    insta::assert_snapshot!(run("120", &[]), @r"
+    personal-1
+      ✓ dom0: qubes.GetDate
+      ? any domain but vault, @dispvm, @default: qubes.Filecopy
+      ? vault: qubes.Filecopy, qubes.Gpg
+    personal-10, personal-11, personal-12, personal-13, personal-14, personal-15, personal-16, personal-17, personal-18,
+    personal-19, personal-2, personal-3, personal-4, personal-5, personal-6, personal-7, personal-8, personal-9, vault
+      ✓ dom0: qubes.GetDate
+      ? any domain, @dispvm, @default: qubes.Filecopy
+    untrusted-1, untrusted-10, untrusted-11, untrusted-12, untrusted-13, untrusted-14, untrusted-15, untrusted-16,
+    untrusted-17, untrusted-18, untrusted-19, untrusted-2, untrusted-3, untrusted-4, untrusted-5, untrusted-6, untrusted-7,
+    untrusted-8, untrusted-9
+      ✓ dom0: qubes.GetDate
+    work-1, work-10, work-11, work-12, work-13, work-14, work-15, work-16, work-17, work-18, work-19, work-2, work-3,
+    work-4, work-5, work-6, work-7, work-8, work-9
+      ✓ dom0: qubes.GetDate
+      ✓ vault: qubes.Gpg
+      ✓ work-1, work-10, work-11, work-12, work-13, work-14, work-15, work-16, work-17, work-18, work-19, work-2, work-3,
+          work-4, work-5, work-6, work-7, work-8, work-9: qubes.Filecopy
+      ? personal-1, personal-10, personal-11, personal-12, personal-13, personal-14, personal-15, personal-16, personal-17,
+          personal-18, personal-19, personal-2, personal-3, personal-4, personal-5, personal-6, personal-7, personal-8,
+          personal-9, untrusted-1, untrusted-10, untrusted-11, untrusted-12, untrusted-13, untrusted-14, untrusted-15,
+          untrusted-16, untrusted-17, untrusted-18, untrusted-19, untrusted-2, untrusted-3, untrusted-4, untrusted-5,
+          untrusted-6, untrusted-7, untrusted-8, untrusted-9, vault, @dispvm, @default: qubes.Filecopy
+
+    ✓ allowed, ? the user is asked; whatever is missing here is refused.
+    ");
+    insta::assert_snapshot!(run("80", &[]), @r"
+    personal-1
+      ✓ dom0: qubes.GetDate
+      ? any domain but vault, @dispvm, @default: qubes.Filecopy
+      ? vault: qubes.Filecopy, qubes.Gpg
+    personal-10, personal-11, personal-12, personal-13, personal-14, personal-15,
+    personal-16, personal-17, personal-18, personal-19, personal-2, personal-3,
+    personal-4, personal-5, personal-6, personal-7, personal-8, personal-9, vault
+      ✓ dom0: qubes.GetDate
+      ? any domain, @dispvm, @default: qubes.Filecopy
+    untrusted-1, untrusted-10, untrusted-11, untrusted-12, untrusted-13,
+    untrusted-14, untrusted-15, untrusted-16, untrusted-17, untrusted-18,
+    untrusted-19, untrusted-2, untrusted-3, untrusted-4, untrusted-5, untrusted-6,
+    untrusted-7, untrusted-8, untrusted-9
+      ✓ dom0: qubes.GetDate
+    work-1, work-10, work-11, work-12, work-13, work-14, work-15, work-16, work-17,
+    work-18, work-19, work-2, work-3, work-4, work-5, work-6, work-7, work-8, work-9
+      ✓ dom0: qubes.GetDate
+      ✓ vault: qubes.Gpg
+      ✓ work-1, work-10, work-11, work-12, work-13, work-14, work-15, work-16,
+          work-17, work-18, work-19, work-2, work-3, work-4, work-5, work-6, work-7,
+          work-8, work-9: qubes.Filecopy
+      ? personal-1, personal-10, personal-11, personal-12, personal-13, personal-14,
+          personal-15, personal-16, personal-17, personal-18, personal-19,
+          personal-2, personal-3, personal-4, personal-5, personal-6, personal-7,
+          personal-8, personal-9, untrusted-1, untrusted-10, untrusted-11,
+          untrusted-12, untrusted-13, untrusted-14, untrusted-15, untrusted-16,
+          untrusted-17, untrusted-18, untrusted-19, untrusted-2, untrusted-3,
+          untrusted-4, untrusted-5, untrusted-6, untrusted-7, untrusted-8,
+          untrusted-9, vault, @dispvm, @default: qubes.Filecopy
+
+    ✓ allowed, ? the user is asked; whatever is missing here is refused.
+    ");
+    insta::assert_snapshot!(run("80", &["qubes.Gpg"]), @r"
+                                         vault
+    personal-1                           ?
+    work-1, work-10, work-11, work-12,   ✓
+    work-13, work-14, work-15, work-16,
+    work-17, work-18, work-19, work-2,
+    work-3, work-4, work-5, work-6,
+    work-7, work-8, work-9
+
+    ✓ allowed, ? the user is asked, · refused.
+    Who and what is missing here is refused to all.
+    ");
+    let whole: serde_json::Value = serde_json::from_str(&run("80", &["--json"])).unwrap();
+    assert_eq!(whole["sources"].as_array().unwrap().len(), 59);
 }

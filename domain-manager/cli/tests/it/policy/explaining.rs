@@ -83,7 +83,10 @@ no json
 {"source":"work","target":"@anyvm","service":"s"}
 {"source":"","target":"work","service":"s"}
 {"source":"work","service":"a b"}
-{"source":"work","target":"personal","service":"qubes.Filecopy","argument":"+y"}"#;
+{"source":"work","target":"personal","service":"qubes.Filecopy","argument":"+y"}
+{"source":"work","target":"personal","service":"my.Svc+a","argument":"+b","id":"twice"}
+{"source":"work","target":"personal","service":"qubes.Filecopy","tagret":"vault","id":8}
+{"source":"work","target":"personal","service":"qubes.Filecopy"}"#;
     let offline = ["--policy", "policy", "--system", "system.json"];
     let words = [&["policy", "explain", "--batch"], &offline[..]].concat();
     let told = offline_batch(&words, calls.as_bytes());
@@ -96,6 +99,9 @@ no json
     "deny" null "`@anyvm` is not a target a call can ask for"
     "error" null "`` cannot name a domain"
     "error" null "a service is written with letters, digits, `_`, `-` and `.`, not ' '"
+    "allow" "personal" null
+    "error" null "the argument is given twice: `service` is `my.Svc+a` and `argument` is `+b`" "twice"
+    "error" null "the line is no call: unknown field `tagret`, expected one of `source`, `intended_target`, `target`, `service`, `service_and_arg`, `arg`, `argument`, `requested_source`, `id` at line 1 column 72" 8
     "allow" "personal" null
     "#);
 }

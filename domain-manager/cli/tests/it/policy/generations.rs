@@ -226,10 +226,15 @@ fn where_owners_sign_older_files_cannot_be_brought_in() {
     fixture.write("etc/bulkhead/policy-keys/owner.pub", &public);
     let apply = ["policy", "apply", "-m", "signed", "--sign", &key];
     let told = fixture.run(&apply);
-    assert!(
-        told.contains("nobody can sign for that: the files of `!compat-4.0`"),
-        "{told}"
-    );
+    insta::assert_snapshot!(told, @r"
+    ! error: the policy stays as it was
+    ! caused by: it includes what is not part of it, so nobody can sign for that: the files of `!compat-4.0`, in $ROOT/etc/bulkhead/policy.d/35-compat.policy:1
+    ! hint: delete the line `!compat-4.0` if the older files are not needed; else put them into the policy directory, say as `include/SERVICE`, and in its place write `!include-service SERVICE * include/SERVICE` for each
+    [exit code 1]
+    ");
+    let propose = ["policy", "apply", "-m", "signed", "--propose", "next.json"];
+    assert_eq!(fixture.run(&propose), told);
+    assert!(!fixture.path("next.json").exists());
     std::fs::remove_file(fixture.path("etc/bulkhead/policy.d/35-compat.policy")).unwrap();
     assert!(fixture.run(&apply).contains("Generation 2 is live"));
 }
