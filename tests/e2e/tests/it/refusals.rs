@@ -81,7 +81,7 @@ fn without_xen_the_manager_says_what_is_missing() {
     assert_eq!(code, 1);
     assert_snapshot!(told(&complaint).replace(&fixture.folder().display().to_string(), "ROOT"), @"
     error: the domain manager cannot be reached at ROOT/run/bulkhead/admin.sock
-    caused by: No such file or directory (os error 2)
+    caused by: no such file or directory
     hint: start it: `bulkheadd` with the same BULKHEAD_ROOT
     ");
 }
