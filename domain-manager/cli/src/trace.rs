@@ -32,7 +32,9 @@ Each time counts from the moment at which the request came to dom0:
   connect     caller and service had met
   first byte  the service had said something
   end         the call was over
-What passes between two domains without dom0 has no `connect` and no `first byte`.
+What passes between two domains without dom0 has no `connect` and no `first byte`. Calls of
+dom0's own are here too; their time counts from the start of the program that makes them, and
+policy is not asked.
 `bulkhead policy audit call=NUMBER` shows what the ledger has of a call.";
 
 /// A call that is over.

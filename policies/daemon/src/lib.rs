@@ -43,6 +43,7 @@ mod grants;
 mod live;
 mod load;
 mod old_style;
+mod own_calls;
 mod prepare;
 mod prompts;
 mod quota;

@@ -14,6 +14,7 @@
 pub mod agent_socket;
 pub mod dom0_arguments;
 pub mod guest_arguments;
+pub mod record;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,7 +27,8 @@ use qrexec_protocol::exit;
 use qrexec_protocol::limits::DATA_RING;
 use qrexec_protocol::version::Version;
 use qrexec_relay::{
-    Channel, ChannelError, Interest, Local, Orders, Sink, Word, call, complain, say, wait,
+    Channel, ChannelError, Interest, Local, Orders, Sink, Traffic, Word, call_measured, complain,
+    say, wait,
 };
 
 /// How long the other side may still take to come when whoever arranged the call has gone. It may be on
@@ -133,22 +135,32 @@ pub fn end_of(patience: Option<Duration>) -> Instant {
     Instant::now() + patience.map_or(YEAR, |patience| patience.min(YEAR))
 }
 
-/// Makes the call and says what it came to; the code that this process should end with.
-pub fn relay(channel: Channel, local: Local, orders: Orders<'_>, what: &str) -> i32 {
-    match call(channel, local, orders) {
-        Ok(codes) => codes.combined(),
+/// Makes the call; the service's exit code. That there is none has been said.
+pub fn relay(
+    channel: Channel,
+    local: Local,
+    orders: Orders<'_>,
+    what: &str,
+    traffic: &mut Traffic,
+) -> Result<i32, NoCode> {
+    match call_measured(channel, local, orders, traffic) {
+        Ok(codes) => Ok(codes.combined()),
         Err(error) => {
             let cut = error.is_cut();
             let error = anyhow::Error::from(error);
             complain(error.context(format!("{what} failed")).as_ref());
             if cut {
-                return exit::REFUSED;
+                return Err(NoCode(exit::REFUSED));
             }
             // The code that says: there was no exit code.
-            exit::MALFORMED
+            Err(NoCode(exit::MALFORMED))
         }
     }
 }
+
+/// The call was cut off. What this process should end with all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCode(pub i32);
 
 /// Prints what is wrong with a command line of `program`.
 pub fn print_usage(error: &lexopt::Error, program: &str) {

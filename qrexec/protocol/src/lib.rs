@@ -47,6 +47,7 @@ pub mod exit;
 pub mod fork_link;
 pub mod frame;
 pub mod limits;
+pub mod own_call;
 pub mod policy;
 pub mod ports;
 pub mod report;

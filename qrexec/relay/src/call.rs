@@ -2,18 +2,22 @@
 //! Running the caller's end of a call.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use qrexec_protocol::caller::{CallerEnd, ToCaller};
 use qrexec_protocol::data::Stream;
 use thiserror::Error;
 
 use crate::calling_off::{Orders, Word};
-use crate::channel::{Channel, ChannelError, LAST_WORDS};
+use crate::channel::{Channel, ChannelError};
 use crate::one_socket;
 use crate::process::Running;
 use crate::sink::{Broken, Sink};
 use crate::wait::{Interest, wait};
+
+/// How long a caller whose service has gone without an exit code waits to be told that the call was to end:
+/// the service is told first, and the word for the caller has further to go.
+const REASON_FOLLOWS: Duration = Duration::from_millis(500);
 
 /// The call came to no end of its own: there is no exit code.
 #[derive(Debug, Error)]
@@ -67,6 +71,27 @@ impl Codes {
 /// Makes a call to its end: until the service's exit code is in and everything it wrote has been
 /// passed on, or until `orders` say that it has to end.
 pub fn call(channel: Channel, local: Local, orders: Orders<'_>) -> Result<Codes, CallFailed> {
+    call_measured(channel, local, orders, &mut Traffic::default())
+}
+
+/// What passed through the channel of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Bytes that came from the service.
+    pub received: u64,
+    /// Bytes that were sent to it.
+    pub sent: u64,
+    /// When the first byte of it came.
+    pub first_answer: Option<Instant>,
+}
+
+/// Makes a call as [`call`] does, and tells what has passed, also where it failed.
+pub fn call_measured(
+    channel: Channel,
+    local: Local,
+    orders: Orders<'_>,
+    traffic: &mut Traffic,
+) -> Result<Codes, CallFailed> {
     let mut caller = Caller {
         end: CallerEnd::new(),
         channel,
@@ -74,6 +99,12 @@ pub fn call(channel: Channel, local: Local, orders: Orders<'_>) -> Result<Codes,
         local_code: None,
     };
     let result = caller.relay(orders);
+    let (received, sent) = caller.channel.moved();
+    *traffic = Traffic {
+        received,
+        sent,
+        first_answer: caller.channel.first_answer(),
+    };
     if let Err(mut error) = result {
         // The other side may have heard of it first.
         if !matches!(error, ChannelError::Ended) && ends_soon(orders) {
@@ -94,7 +125,7 @@ pub fn call(channel: Channel, local: Local, orders: Orders<'_>) -> Result<Codes,
 
 /// Whether it is said within a moment that the call has to end.
 fn ends_soon(mut orders: Orders<'_>) -> bool {
-    let deadline = Instant::now() + LAST_WORDS;
+    let deadline = Instant::now() + REASON_FOLLOWS;
     while let Some(fd) = orders.fd() {
         match wait([Some((fd, Interest::Readable))], Some(deadline)) {
             Ok([order]) if order.any() => {}
@@ -182,11 +213,14 @@ impl Caller {
                 channel,
                 ..
             } = self;
+            let mut came = 0;
             let delivered = channel.next(|piece| match end.from_service(piece) {
                 ToCaller::Write(Stream::Stderr, bytes) => {
+                    came = bytes.len();
                     local.errors.write(bytes).map_err(|Broken| Stream::Stderr)
                 }
                 ToCaller::Write(_, bytes) => {
+                    came = bytes.len();
                     local.output.write(bytes).map_err(|Broken| Stream::Stdout)
                 }
                 ToCaller::End(Stream::Stderr) => {
@@ -199,6 +233,7 @@ impl Caller {
                 }
                 ToCaller::Nothing => Ok(()),
             })?;
+            channel.count(came);
             match delivered {
                 None => break,
                 Some(Ok(())) => {}

@@ -63,6 +63,7 @@ pub struct Channel {
     outbox: Vec<u8>,
     unsent: Range<usize>,
     first_byte: Option<Instant>,
+    first_answer: Option<Instant>,
     /// Bytes of bodies that came and went.
     came: u64,
     went: u64,
@@ -94,6 +95,7 @@ impl Channel {
             outbox: vec![0; SMALL],
             unsent: 0..0,
             first_byte: None,
+            first_answer: None,
             came: 0,
             went: 0,
         };
@@ -205,6 +207,11 @@ impl Channel {
         self.first_byte
     }
 
+    /// When the first byte of a stream came, on the caller's side.
+    pub fn first_answer(&self) -> Option<Instant> {
+        self.first_answer
+    }
+
     /// How many bytes came from the peer and were sent to it, greetings and frames not counted.
     pub fn moved(&self) -> (u64, u64) {
         (self.came, self.went)
@@ -212,6 +219,9 @@ impl Channel {
 
     /// Counts bytes that came from the peer.
     pub(crate) fn count(&mut self, came: usize) {
+        if came > 0 && self.first_answer.is_none() {
+            self.first_answer = Some(Instant::now());
+        }
         self.came += came as u64;
     }
 

@@ -39,7 +39,7 @@ mod tcp;
 mod users;
 mod wait;
 
-pub use call::{CallFailed, Codes, Local, call};
+pub use call::{CallFailed, Codes, Local, Traffic, call, call_measured};
 pub use calling_off::{CallingOff, Orders, Word};
 pub use channel::{Channel, ChannelError};
 pub use complaint::{complain, say};

@@ -207,6 +207,13 @@ impl Machine {
         BufReader::new(stream)
     }
 
+    /// A program of dom0 that makes a call.
+    pub fn own_call(&self, line: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(self.layout().policy_calls_socket()).unwrap();
+        stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+        stream
+    }
+
     /// Tells how a call ended, as a qrexec daemon does.
     pub fn report_end(&self, source: &str, call: u64, how: &str) {
         let report = format!(

@@ -12,12 +12,12 @@ use bulkhead_types::Service;
 use bulkhead_vchan::Endpoints;
 use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::guest_arguments::{GuestArguments, HELP};
-use qrexec_client::{Streams, announce, meet, print_help, print_usage, relay};
+use qrexec_client::{NoCode, Streams, announce, meet, print_help, print_usage, relay};
 use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::TARGET_LEN;
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
-use qrexec_relay::{Local, Orders, Program, Sink, complain, hear_of_one_socket, say};
+use qrexec_relay::{Local, Orders, Program, Sink, Traffic, complain, hear_of_one_socket, say};
 
 /// How long the other side may take to connect once the call has been allowed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -83,7 +83,8 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     let channel = meet(version, vchan, orders, Some(PATIENCE))
         .with_context(|| format!("{what} came to nothing"))?;
     let local = local(&arguments)?;
-    let code = relay(channel, local, orders, &what);
+    let code = relay(channel, local, orders, &what, &mut Traffic::default())
+        .unwrap_or_else(|NoCode(code)| code);
     if code == exit::NOT_FOUND && io::stderr().is_terminal() {
         say(format!(
             "error: {what} ended with 127: there is no such service, or it did not find a program"

@@ -11,12 +11,15 @@ use anyhow::{Context as _, bail};
 use bulkhead_types::{DomId, DomainName, DomainUuid, Layout, Port};
 use bulkhead_vchan::Endpoints;
 use qrexec_client::dom0_arguments::{Dom0Arguments, HELP, Requester};
-use qrexec_client::{Streams, announce, end_of, meet, print_help, print_usage, relay};
+use qrexec_client::record::Record;
+use qrexec_client::{NoCode, Streams, announce, end_of, meet, print_help, print_usage, relay};
 use qrexec_protocol::exec::{Exec, Mode, Route, ServiceConnect};
 use qrexec_protocol::exit;
+use qrexec_protocol::own_call::OwnCall;
 use qrexec_protocol::version::Version;
 use qrexec_relay::{
-    Channel, DaemonSocket, Host, Local, Orders, Program, Sink, complain, hear_of_one_socket, serve,
+    Channel, DaemonSocket, Host, Local, Orders, Program, Sink, Traffic, complain,
+    hear_of_one_socket, serve,
 };
 
 /// How long a daemon in dom0 may take to answer.
@@ -64,13 +67,29 @@ fn run(arguments: Dom0Arguments) -> anyhow::Result<i32> {
     if is_dom0(&arguments.domain) {
         return match &arguments.connect {
             Some(requester) => serve_in_dom0(&arguments, requester),
-            None => here(&arguments),
+            None => recorded(&arguments, |record| here(&arguments, record)),
         };
     }
     match &arguments.connect {
         Some(requester) => connect_two(&arguments, requester),
-        None => call_domain(&arguments),
+        None => recorded(&arguments, |record| call_domain(&arguments, record)),
     }
+}
+
+/// Makes a call of dom0's own, of which the policy daemon is told.
+fn recorded(
+    arguments: &Dom0Arguments,
+    make: impl FnOnce(&mut Record) -> anyhow::Result<Result<i32, NoCode>>,
+) -> anyhow::Result<i32> {
+    let call = OwnCall::new(&arguments.domain, arguments.command.as_bytes());
+    let mut record = Record::begin(&layout().policy_calls_socket(), &call);
+    let made = make(&mut record);
+    record.end(match &made {
+        Ok(Ok(code)) => format!("exit code {code}"),
+        Ok(Err(NoCode(_))) => "cut off".to_owned(),
+        Err(error) => format!("failed: {error:#}"),
+    });
+    Ok(made?.unwrap_or_else(|NoCode(code)| code))
 }
 
 fn daemon(arguments: &Dom0Arguments, domain: &str) -> anyhow::Result<DaemonSocket> {
@@ -90,12 +109,13 @@ fn daemon(arguments: &Dom0Arguments, domain: &str) -> anyhow::Result<DaemonSocke
 }
 
 /// dom0 calls dom0: the service runs on this process's own streams.
-fn here(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
+fn here(arguments: &Dom0Arguments, record: &mut Record) -> anyhow::Result<Result<i32, NoCode>> {
     let command = arguments.command.as_bytes();
     if !command.starts_with(b"DEFAULT:") {
         bail!("a call from dom0 to dom0 begins with `DEFAULT:`");
     }
-    Ok(Host::dom0(layout().root()).run_here(command))
+    record.started();
+    Ok(Ok(Host::dom0(layout().root()).run_here(command)))
 }
 
 /// A domain has asked for a service in dom0, and was allowed.
@@ -158,7 +178,10 @@ fn connect_two(arguments: &Dom0Arguments, requester: &Requester) -> anyhow::Resu
 }
 
 /// dom0 calls a domain.
-fn call_domain(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
+fn call_domain(
+    arguments: &Dom0Arguments,
+    record: &mut Record,
+) -> anyhow::Result<Result<i32, NoCode>> {
     let mut daemon = daemon(arguments, &arguments.domain)?;
     let mode = if arguments.just_exec {
         Mode::Detached
@@ -178,14 +201,18 @@ fn call_domain(arguments: &Dom0Arguments) -> anyhow::Result<i32> {
         },
         DAEMON_PATIENCE,
     )?;
+    record.started();
     let endpoints = Endpoints::from_environment().context("cannot reach other domains")?;
     let vchan = announce(&endpoints, route.domain, route.port)?;
     let orders = Orders::Stream(daemon.fd());
     let channel = meet(Version::OWN, vchan, orders, patience(arguments));
     let channel = channel.with_context(|| format!("{} did not take the call", arguments.domain))?;
+    record.connected();
     let local = local(arguments)?;
     let what = format!("the call to {}", arguments.domain);
-    let code = relay(channel, local, orders, &what);
+    let mut traffic = Traffic::default();
+    let code = relay(channel, local, orders, &what, &mut traffic);
+    record.moved(traffic);
     if arguments.kill {
         kill(&arguments.domain)?;
     }

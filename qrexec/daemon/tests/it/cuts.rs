@@ -48,10 +48,10 @@ impl Call {
 
     /// The caller's last words, once it has ended as one that was refused.
     fn last_words(&mut self) -> String {
-        assert_eq!(self.caller.wait().unwrap().code(), Some(126));
         let mut text = String::new();
         let errors = self.caller.stderr.as_mut().unwrap();
         errors.read_to_string(&mut text).unwrap();
+        assert_eq!(self.caller.wait().unwrap().code(), Some(126), "{text}");
         text
     }
 

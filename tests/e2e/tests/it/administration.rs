@@ -130,6 +130,14 @@ fn a_grown_policy_is_taken_over_changed_signed_and_accounted_for() {
         calls.contains("grant 1") && calls.contains("generation 2"),
         "{calls}"
     );
+    // What dom0 did itself is there too, and where its time went.
+    let calls = scene.ok(&["bulkhead", "trace", "personal"]);
+    let own = calls.lines().filter(|line| line.contains("dom0"));
+    assert_eq!(
+        own.filter(|line| line.contains("qubes.VMExec+sh+")).count(),
+        3,
+        "{calls}"
+    );
     let acts = policy(&["audit", "event=act"]);
     let acts: Vec<_> = acts.lines().collect();
     for (act, what) in acts.iter().zip([
