@@ -7,10 +7,11 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bulkhead_types::{SERVICE_NAME_MAX, Service};
+use nix::fcntl::OFlag;
 use nix::unistd::{AccessFlags, eaccess};
 use qrexec_protocol::service_config::{BadConfig, ServiceConfig};
 use thiserror::Error;
@@ -51,6 +52,9 @@ pub enum LookupError {
     /// It is a link below `/dev/tcp` that says nothing useful.
     #[error("{} links to something that is no TCP address", .0.display())]
     BadTcpLink(PathBuf),
+    /// The configuration is a pipe, a device or a socket, which could keep its reader waiting.
+    #[error("the configuration {} is no file", .0.display())]
+    NoFile(PathBuf),
     /// The configuration has an error.
     #[error("the configuration {} cannot be used", .path.display())]
     BadConfig {
@@ -119,17 +123,32 @@ impl SearchPath {
     /// Reads the service's configuration; without one, everything has its default.
     pub fn configuration(&self, service: &Service) -> Result<ServiceConfig, LookupError> {
         for path in self.candidates(service) {
-            match fs::read(&path) {
-                Ok(bytes) => {
+            match read_file(&path) {
+                Ok(Some(bytes)) => {
                     let config = ServiceConfig::parse(&bytes);
                     return config.map_err(|source| LookupError::BadConfig { path, source });
                 }
+                Ok(None) => return Err(LookupError::NoFile(path)),
                 Err(error) if absent(&error) => {}
                 Err(source) => return Err(LookupError::Unreadable { path, source }),
             }
         }
         Ok(ServiceConfig::default())
     }
+}
+
+/// What a file holds; nothing of what is no file. Nobody is waited for.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = fs::File::options()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 fn absent(error: &io::Error) -> bool {

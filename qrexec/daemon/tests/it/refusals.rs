@@ -188,3 +188,19 @@ fn an_agent_without_rights_runs_nothing_for_others() {
     let outcome = finish(command.args(["-d", "work", "nobody:true"]), b"");
     assert_eq!(outcome.code, Some(125));
 }
+
+#[test]
+fn a_pipe_as_configuration_fails_the_call_and_holds_up_nobody() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    fixture.configure("test.True", "");
+    let file = fixture.path().join("config/test.True");
+    std::fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut call = fixture.dom0_calls("work", "QUBESRPC test.True dom0");
+    assert_eq!(finish(&mut call, b"").code, Some(125));
+    let log = fixture.log("agent 1");
+    let told = format!("the configuration {} is no file", file.display());
+    assert!(log.contains(&told), "{log}");
+}
