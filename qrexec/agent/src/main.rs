@@ -45,11 +45,11 @@ fn version(text: &str) -> Result<Version, &'static str> {
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    if let [_, word, user, rest @ ..] = &words[..]
+    if let [_, word, limit, user, rest @ ..] = &words[..]
         && word == SWITCH_WORD
     {
         let user = user.to_string_lossy();
-        return ExitCode::from(u8::try_from(become_user(&user, rest)).unwrap_or(125));
+        return ExitCode::from(u8::try_from(become_user(limit, &user, rest)).unwrap_or(125));
     }
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()

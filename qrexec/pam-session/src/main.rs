@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The command `qrexec-pam-session USER PROGRAM ARGUMENTS…`: runs a service of a guest in a PAM session.
+//! The command `qrexec-pam-session LIMIT USER PROGRAM ARGUMENTS…`: runs a service of a guest in a PAM session.
 //!
 //! The agent starts it as root where `/etc/pam.d/qrexec` is there, one for each service. It asks PAM
 //! whether the user may have the service and what belongs to it, starts the service as that user, and
@@ -21,7 +21,7 @@
 mod service;
 mod session;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ use nix::unistd::{User, initgroups};
 use pam_client2::{Context, Flag};
 use qrexec_protocol::exit;
 use qrexec_protocol::sanitize::for_log;
-use qrexec_relay::{KeeperLine, Streams, say, service_command};
+use qrexec_relay::{KeeperLine, Limit, Streams, say, service_command};
 use thiserror::Error;
 
 use session::{Nobody, Refused};
@@ -66,12 +66,12 @@ fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let [user, program, ..] = &words[..] else {
-        say("error: this is started by qrexec-agent: USER PROGRAM ARGUMENTS…");
+    let [limit, user, program, ..] = &words[..] else {
+        say("error: this is started by qrexec-agent: LIMIT USER PROGRAM ARGUMENTS…");
         return ExitCode::from(2);
     };
     let user = user.to_string_lossy();
-    let code = run(&user, &words[1..]).unwrap_or_else(|failure| {
+    let code = run(limit, &user, &words[2..]).unwrap_or_else(|failure| {
         let program = for_log(program.as_bytes(), 200);
         let shown = for_log(user.as_bytes(), 100);
         let reason = for_log(failure.to_string().as_bytes(), 300);
@@ -82,8 +82,11 @@ fn main() -> ExitCode {
 }
 
 /// Runs what the words say in a session of the user; its exit code.
-fn run(name: &str, words: &[OsString]) -> Result<i32, Failure> {
+fn run(limit: &OsStr, name: &str, words: &[OsString]) -> Result<i32, Failure> {
     let system = |what| move |error| Failure::System(what, error);
+    // Before PAM, which may have another one for this user.
+    let limited = Limit::named(limit).and_then(Limit::take);
+    limited.map_err(system("its limit of descriptors"))?;
     let mut line = KeeperLine::on_standard_input().map_err(system("no agent is there"))?;
     let streams = line.take_streams();
     let streams = streams.map_err(system("the agent gave no streams"))?;

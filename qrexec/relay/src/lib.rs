@@ -45,7 +45,7 @@ pub use channel::{Channel, ChannelError};
 pub use complaint::{complain, say};
 pub use control::{Control, ControlError};
 pub use daemon_socket::{DaemonError, DaemonSocket};
-pub use descriptors::allow_many_descriptors;
+pub use descriptors::{Limit, allow_many_descriptors};
 pub use journal::Journal;
 pub use lookup::{Found, LookupError, SearchPath};
 pub use mailbox::{Mailbox, Post};

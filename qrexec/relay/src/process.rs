@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use qrexec_protocol::exit;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::descriptors;
 use crate::journal::Journal;
 use crate::one_socket;
 use crate::pam_session::{Keeper, Streams};
@@ -50,8 +51,14 @@ pub struct Program {
 }
 
 impl Running {
-    /// Starts the command.
+    /// Starts the command, which has the limits that this process has found.
     pub fn start(command: &mut Command) -> io::Result<Self> {
+        let running = Self::start_as_it_is(command)?;
+        descriptors::give_back(Pid::from_child(&running.child));
+        Ok(running)
+    }
+
+    fn start_as_it_is(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).inspect_err(|_| {
             // Nobody would hear of its end.
@@ -74,7 +81,8 @@ impl Running {
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit());
-        let running = Self::start(command);
+        // PAM may set limits, so that this one is not to be set from here.
+        let running = Self::start_as_it_is(command);
         command.stdin(Stdio::null());
         Ok(Self {
             keeper: Some(keeper),

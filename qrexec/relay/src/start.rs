@@ -22,6 +22,7 @@ use qrexec_protocol::sanitize::service_for_log;
 use qrexec_protocol::service::Shape;
 use qrexec_protocol::service_config::ServiceConfig;
 
+use crate::descriptors::Limit;
 use crate::journal::Journal;
 use crate::lookup::{Found, SearchPath};
 use crate::pam_session::{self, Streams};
@@ -419,7 +420,7 @@ impl Host {
                 if session.is_none() {
                     command.arg(SWITCH_WORD);
                 }
-                command.arg(user).arg(program);
+                command.arg(Limit::found().word()).arg(user).arg(program);
                 Ok(command)
             }
             Identity::User(own) if own == user => Ok(Command::new(program)),

@@ -12,7 +12,7 @@
 //! ([`crate::pam_session`]).
 
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -21,15 +21,19 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{User, chdir, initgroups, setgid, setuid};
 use qrexec_protocol::exit;
 
-/// The first argument of an agent that is to become a service: `USER PROGRAM ARGUMENTS…` follow.
+use crate::descriptors::Limit;
+
+/// The first argument of an agent that is to become a service: `LIMIT USER PROGRAM ARGUMENTS…` follow,
+/// the first being a [`Limit`].
 pub const SWITCH_WORD: &str = "--become";
 /// In place of the program: the user's login shell, which gets the rest as its command.
 pub(crate) const LOGIN_SHELL: &str = "login-shell";
 
-/// Becomes `user` and runs what `words` say. Returns only the exit code of a failure, which is
+/// Takes the limit, becomes `user` and runs what `words` say. Returns only the exit code of a failure, which is
 /// 127 when the program is not there, and 125 otherwise.
-pub fn become_user(user: &str, words: &[OsString]) -> i32 {
-    match switch(user, words) {
+pub fn become_user(limit: &OsStr, user: &str, words: &[OsString]) -> i32 {
+    let limited = Limit::named(limit).and_then(Limit::take);
+    match limited.and_then(|()| switch(user, words)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
         _ => exit::PROBLEM,
     }

@@ -25,7 +25,7 @@ const CLOSED: &str = "close_session guest as qrexec\n";
 
 /// Runs an agent that sees the folder's account files and PAM configuration as those of `/etc`. Whoever
 /// is not root becomes root of ids of their own.
-const INSIDE: &str = "dir=$1; shift
+const INSIDE: &str = "dir=$1; shift; ulimit -Sn 700
     mount --bind \"$dir/pam.d\" /etc/pam.d || exit
     for file in passwd shadow group; do mount --bind \"$dir/$file\" \"/etc/$file\" || exit; done
     exec \"$@\"";
@@ -90,7 +90,7 @@ fn sessions(fixture: &Fixture) -> String {
 
 /// What a service says about itself.
 const TELL: &str = "read line; echo $(id -un) $(id -Gn) $MARK $PATH $QREXEC_REMOTE_DOMAIN $line $1
-    echo $PWD $HOME $USER; cat DIR/sessions; exit 7";
+    echo $(ulimit -n) $PWD $HOME $USER; cat DIR/sessions; exit 7";
 
 #[test]
 fn a_service_runs_in_a_session_that_is_closed_after_it() {
@@ -100,7 +100,7 @@ fn a_service_runs_in_a_session_that_is_closed_after_it() {
     let outcome = told(&fixture, "guest", "test.Tell+a");
     let expected = format!(
         "guest guest more session /session:/usr/bin:/bin dom0 this a\n\
-         {dir}/home {dir}/home guest\n{OPENED}"
+         700 {dir}/home {dir}/home guest\n{OPENED}"
     );
     assert_eq!(outcome.text(), expected, "{}", outcome.stderr);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(7), ""));

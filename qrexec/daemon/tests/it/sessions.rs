@@ -5,14 +5,15 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{Resource, getrlimit};
 
-use crate::fixture::{Fixture, finish, user};
+use crate::fixture::{Fixture, finish, user, wait_ready};
 
 const TELL: &str = r#"read line; echo "${MARK:-agent} $1 $QREXEC_REMOTE_DOMAIN $line"; exit 7"#;
 
@@ -82,10 +83,25 @@ fn what_needs_no_session_stays_out_of_it() {
 }
 
 #[test]
+fn services_have_the_limit_of_descriptors_that_was_there_before_their_agent_raised_it() {
+    let fixture = Fixture::new();
+    let mut place = Command::new("sh");
+    place.args(["-c", "ulimit -Sn 700; exec \"$@\"", "sh"]);
+    fixture.start_agent_inside(1, place);
+    wait_ready(&fixture.start_daemon(1, "work"));
+    fixture.service("test.Limit", "read x; ulimit -Sn; ulimit -Hn");
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap();
+    let expected = |soft| (Some(0), format!("{soft}\n{hard}\n"));
+    assert_eq!(told(&fixture, "test.Limit"), expected(700));
+    fixture.start_session_within(1, "session", "-Sn 800");
+    assert_eq!(told(&fixture, "test.Limit"), expected(800));
+}
+
+#[test]
 fn an_agent_may_be_told_to_use_no_session() {
     let fixture = Fixture::new();
     fixture.start_agent_with(1, &["-S"]);
-    crate::fixture::wait_ready(&fixture.start_daemon(1, "work"));
+    wait_ready(&fixture.start_daemon(1, "work"));
     fixture.start_session(1, "session");
     fixture.service("test.Tell", TELL);
     assert_eq!(told(&fixture, "test.Tell+a").1, "agent a dom0 hello\n");
