@@ -59,11 +59,12 @@ impl Running {
     }
 
     fn start_as_it_is(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.spawn()?;
+        let mut child = one_socket::starting(|| command.spawn())?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).inspect_err(|_| {
             // Nobody would hear of its end.
             let _ = child.kill();
             let _ = child.wait();
+            one_socket::forget(child.id());
         })?;
         Ok(Self {
             child,

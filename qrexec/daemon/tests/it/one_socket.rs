@@ -35,22 +35,26 @@ fn a_service_may_use_its_input_socket_for_output() {
 }
 
 #[test]
-fn services_of_dom0_and_of_a_root_agent_have_no_signal_blocked() {
+fn no_program_at_either_end_of_a_call_has_a_signal_blocked() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
     fixture.service("test.Mask", "");
     // Some shells unblock all signals when they begin.
     let script = "#!/bin/bash\ngrep SigBlk: /proc/self/status\n";
     std::fs::write(fixture.path().join("services/test.Mask"), script).unwrap();
-    let mut calls = vec![fixture.domain_calls(1, "dom0", "test.Mask")];
-    // Another agent needs the signal by which its services say that they use one socket.
-    if nix::unistd::Uid::effective().is_root() {
-        calls.push(fixture.dom0_calls("work", "QUBESRPC test.Mask dom0"));
+    let none = "SigBlk:\t0000000000000000\n";
+    let in_work = || fixture.dom0_calls("work", "QUBESRPC test.Mask dom0");
+    let in_dom0 = || fixture.domain_calls(1, "dom0", "test.Mask");
+    for mut call in [in_work(), in_dom0()] {
+        assert_eq!(finish(&mut call, b"").text(), none);
     }
-    for mut call in calls {
-        let outcome = finish(&mut call, b"");
-        assert_eq!(outcome.text(), "SigBlk:\t0000000000000000\n");
-    }
+    // Started by the session itself, which needs the signal.
+    fixture.start_session(1, "session");
+    assert_eq!(finish(&mut in_work(), b"").text(), none);
+    let program = "grep -q SigBlk:.0000000000000000 /proc/self/status && exit 5";
+    let mut call = in_dom0();
+    call.args(["/bin/bash", "-c", program]);
+    assert_eq!(finish(&mut call, b"").code, Some(5));
 }
 
 #[test]
