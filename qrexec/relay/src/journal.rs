@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a guest's services complain about, kept in the guest's own log.
+//! What services complain about, kept in the log of the domain that they run in.
 //!
-//! The caller gets a service's errors too, but the person who looks after the guest never sees those.
-//! Lines go to the system log's socket (`/dev/log`, or where `BULKHEAD_LOG_SOCKET` says) with the
-//! service and its caller as tag; where there is no such socket, to this process's own log.
+//! The caller of a guest's service gets its errors too, but the person who looks after the guest never sees
+//! those. Lines go to the system log's socket (`/dev/log`, or where `BULKHEAD_LOG_SOCKET` says) with the
+//! service and its caller as tag; where there is no such socket, to this process's own log. There go those of
+//! dom0's services, which nobody else gets: a guest may have a say in what they are, and in how many.
 //! No program stands in between, and a log that does not keep up loses lines instead of
 //! holding up the call.
 
@@ -31,8 +32,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The log for a call.
-    pub(crate) fn new(call: &ServiceCall) -> Self {
+    /// This process's own log, for a call.
+    pub(crate) fn own(call: &ServiceCall) -> Self {
+        Self::at(call, None)
+    }
+
+    /// The system's log, for a call.
+    pub(crate) fn system(call: &ServiceCall) -> Self {
         let path = std::env::var_os(SOCKET_VARIABLE).unwrap_or_else(|| SOCKET.into());
         let open = || -> io::Result<UnixDatagram> {
             let socket = UnixDatagram::unbound()?;
@@ -40,10 +46,14 @@ impl Journal {
             socket.connect(path)?;
             Ok(socket)
         };
+        Self::at(call, open().ok())
+    }
+
+    fn at(call: &ServiceCall, socket: Option<UnixDatagram>) -> Self {
         let tag = format!("{}-{}", call.service, call.source);
         Self {
             tag: for_log(tag.as_bytes(), 100),
-            socket: open().ok(),
+            socket,
             line: Vec::new(),
         }
     }
@@ -60,14 +70,20 @@ impl Journal {
         }
     }
 
+    /// Takes what is in a pipe. False at its end.
+    pub(crate) fn take_from(&mut self, errors: &mut PipeReader) -> bool {
+        let mut bytes = [0; 4096];
+        match errors.read(&mut bytes) {
+            Ok(len @ 1..) => self.take(&bytes[..len]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => return false,
+        }
+        true
+    }
+
     /// Takes everything from a pipe, in a thread of its own.
     pub(crate) fn follow(mut self, mut errors: PipeReader) -> io::Result<()> {
-        let copy = move || {
-            let mut bytes = [0; 4096];
-            while let Ok(len @ 1..) = errors.read(&mut bytes) {
-                self.take(&bytes[..len]);
-            }
-        };
+        let copy = move || while self.take_from(&mut errors) {};
         let builder = thread::Builder::new()
             .name("errors".to_owned())
             .stack_size(STACK);
@@ -85,7 +101,7 @@ impl Journal {
                 let message = format!("<{PRIORITY}>{}: {text}", self.tag);
                 let _ = socket.send(message.as_bytes());
             }
-            None => tracing::info!("{}: {text}", self.tag),
+            None => tracing::warn!("{}: {text}", self.tag),
         }
     }
 }

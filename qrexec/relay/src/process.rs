@@ -46,8 +46,10 @@ pub struct Program {
     pub back: OwnedFd,
     /// Its standard error, unless that goes elsewhere.
     pub errors: Option<PipeReader>,
-    /// Where its errors are kept besides.
+    /// Where its errors are kept.
     pub journal: Option<Journal>,
+    /// Its errors are kept, and the caller gets none.
+    pub errors_stay: bool,
 }
 
 impl Running {
@@ -248,6 +250,7 @@ impl Ends {
             back,
             errors,
             journal: None,
+            errors_stay: false,
         }
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Running the service's end of a call.
 
+use std::io::PipeReader;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use qrexec_protocol::data::Stream;
 use qrexec_protocol::exit;
@@ -41,6 +43,7 @@ pub fn serve(
 ) -> (Option<Running>, Result<i32, Lost>) {
     let mut service = Service::new(started);
     let result = service.relay(channel, orders).map_err(Lost);
+    service.leave_errors();
     if service.end.misdirected() {
         tracing::warn!("the caller sent what only a service sends; it was dropped");
     }
@@ -55,10 +58,15 @@ struct Service {
     output: Option<OwnedFd>,
     /// The input's other direction, which some programs write to.
     back: Option<OwnedFd>,
-    errors: Option<OwnedFd>,
-    /// Where the errors are kept besides.
+    errors: Option<PipeReader>,
+    /// The errors are not for the caller.
+    errors_stay: bool,
+    /// Where the errors are kept.
     journal: Option<Journal>,
 }
+
+/// What a pipe holds, in pieces of what is read at one time.
+const PIPE_PIECES: usize = 16;
 
 impl Service {
     fn new(started: Started) -> Self {
@@ -69,6 +77,7 @@ impl Service {
             output: None,
             back: None,
             errors: None,
+            errors_stay: false,
             journal: None,
         };
         match started {
@@ -79,19 +88,20 @@ impl Service {
                 back,
                 errors,
                 journal,
+                errors_stay,
             }) => {
-                let shape = if errors.is_some() {
+                let shape = if errors.is_some() && !errors_stay {
                     Shape::Program
                 } else {
                     Shape::ProgramWithoutErrors
                 };
-                let errors = errors.map(OwnedFd::from);
                 Self {
                     process: Some(process),
                     input,
                     output: Some(output),
                     back: Some(back),
                     errors,
+                    errors_stay,
                     journal,
                     ..bare(shape)
                 }
@@ -185,7 +195,8 @@ impl Service {
     fn wait(&mut self, channel: &mut Channel, orders: &mut Orders<'_>) -> Result<(), ChannelError> {
         let free = !channel.sending();
         let wanted = |stream| free && self.end.reads(stream);
-        let errors = self.errors.as_ref().filter(|_| wanted(Stream::Stderr));
+        let errors = self.errors.as_ref();
+        let errors = errors.filter(|_| self.errors_stay || wanted(Stream::Stderr));
         let output = self.output.as_ref().filter(|_| wanted(Stream::Stdout));
         let back = self.back.as_ref().filter(|_| wanted(Stream::Stdout));
         let input = match self.input.fd() {
@@ -216,7 +227,9 @@ impl Service {
         if vchan.readable {
             channel.acknowledge()?;
         }
-        if errors.readable {
+        if errors.readable && self.errors_stay {
+            self.keep_errors();
+        } else if errors.readable {
             self.read(Stream::Stderr, channel)?;
         }
         // What was written back comes before the end of the output.
@@ -245,15 +258,16 @@ impl Service {
             return Ok(());
         }
         let source = if stream == Stream::Stdout {
-            &mut self.output
+            self.output.as_ref().map(AsFd::as_fd)
         } else {
-            &mut self.errors
+            self.errors.as_ref().map(AsFd::as_fd)
         };
-        let more = source
-            .as_ref()
-            .is_some_and(|fd| channel.send_from(stream, fd).unwrap_or(false));
+        let more = source.is_some_and(|fd| channel.send_from(stream, fd).unwrap_or(false));
         if !more {
-            *source = None;
+            match stream {
+                Stream::Stdout => self.output = None,
+                _ => self.errors = None,
+            }
             if stream != Stream::Stdout || !self.speaks_on_input() {
                 self.end.end_output(stream);
             }
@@ -263,6 +277,37 @@ impl Service {
             journal.take(channel.sent_body());
         }
         channel.flush()
+    }
+
+    /// Puts errors that are not for the caller where they are kept.
+    fn keep_errors(&mut self) {
+        if let (Some(errors), Some(journal)) = (&mut self.errors, &mut self.journal)
+            && journal.take_from(errors)
+        {
+            return;
+        }
+        self.errors = None;
+    }
+
+    /// What has been written of such errors is kept now, and in a thread what is still to come: by a
+    /// process that outlives the call, or that the service has left behind.
+    fn leave_errors(&mut self) {
+        if !self.errors_stay {
+            return;
+        }
+        for _ in 0..PIPE_PIECES {
+            let Some(errors) = &self.errors else { return };
+            let entry = Some((errors.as_fd(), Interest::Readable));
+            match wait([entry], Some(Instant::now())) {
+                Ok([errors]) if errors.readable => self.keep_errors(),
+                _ => break,
+            }
+        }
+        if let (Some(errors), Some(journal)) = (self.errors.take(), self.journal.take())
+            && let Err(error) = journal.follow(errors)
+        {
+            tracing::warn!("what a service left behind cannot be heard: {error}");
+        }
     }
 
     fn speaks_on_input(&mut self) -> bool {

@@ -347,22 +347,27 @@ impl Host {
         Ok(Started::Socket(fd, shape))
     }
 
-    /// Starts a command. What a service in a guest complains about is kept in the guest's log.
+    /// Starts a command. What a service complains about is kept: in a guest in the guest's log, in dom0 in
+    /// this process's own.
     fn run(
         &self,
         command: &mut Command,
         mode: Mode,
         call: Option<&ServiceCall>,
     ) -> io::Result<Started> {
-        let guest = !matches!(self.identity, Identity::Dom0);
-        let journal = call.filter(|_| guest).map(Journal::new);
+        let dom0 = matches!(self.identity, Identity::Dom0);
+        let journal = call.map(|call| match self.identity {
+            Identity::Dom0 => Journal::own(call),
+            _ => Journal::system(call),
+        });
         if mode == Mode::Attached {
             let mut program = if self.opens_sessions() {
                 Program::start_in_session(command)?
             } else {
-                Program::start(command, guest)?
+                Program::start(command, true)?
             };
             program.journal = journal;
+            program.errors_stay = dom0;
             return Ok(Started::Program(program));
         }
         let errors = match journal {

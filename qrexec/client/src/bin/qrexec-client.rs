@@ -2,6 +2,7 @@
 //! The command `qrexec-client`: dom0 makes a call.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode};
@@ -65,6 +66,14 @@ fn layout() -> Layout {
 fn run(arguments: Dom0Arguments) -> anyhow::Result<i32> {
     hear_of_one_socket().context("cannot hear a signal")?;
     if is_dom0(&arguments.domain) {
+        // What services here complain about, and why they cannot be started.
+        tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .with_max_level(tracing::Level::WARN)
+            // A log that takes no more is no reason to end.
+            .log_internal_errors(false)
+            .init();
         return match &arguments.connect {
             Some(requester) => serve_in_dom0(&arguments, requester),
             None => recorded(&arguments, |record| here(&arguments, record)),

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, finish};
 
@@ -70,6 +71,31 @@ fn a_domain_calls_dom0_and_hears_nothing_of_its_errors() {
     );
     let environment = finish(&mut fixture.domain_calls(1, "@adminvm", "test.Env"), b"");
     assert_eq!(environment.text(), "test.Env+ keyword adminvm\n");
+}
+
+#[test]
+fn what_a_service_of_dom0_complains_about_cannot_disturb_the_daemons_log() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    // What it leaves behind is heard too.
+    fixture.service(
+        "test.Shout",
+        r#"printf '\033[2J%s\nforged line' "$1" >&2; { read line; echo late >&2; } <&0 >/dev/null &
+        echo done"#,
+    );
+    let outcome = finish(&mut fixture.domain_calls(1, "dom0", "test.Shout+word"), b"");
+    let told = (outcome.code, outcome.text(), outcome.stderr.as_str());
+    assert_eq!(told, (Some(0), "done\n", ""));
+    let begun = Instant::now();
+    while !fixture
+        .log("daemon 1")
+        .contains("test.Shout+word-work: forged linelate\n")
+    {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+    let log = fixture.log("daemon 1");
+    assert!(log.contains(r"test.Shout+word-work: \x1b[2Jword"), "{log}");
+    assert!(!log.contains('\x1b'), "{log}");
 }
 
 #[test]

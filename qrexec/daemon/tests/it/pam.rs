@@ -254,7 +254,7 @@ fn a_guest_without_the_configuration_goes_on_as_before_and_says_so_once() {
         let outcome = told(&fixture, "guest", "test.Tell+a");
         let path = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
         let expected =
-            format!("guest guest more {path} dom0 this a\n{dir}/home {dir}/home guest\n");
+            format!("guest guest more {path} dom0 this a\n700 {dir}/home {dir}/home guest\n");
         assert_eq!((outcome.code, outcome.text()), (Some(7), expected.as_str()));
     }
     let log = fixture.log("agent 1");
