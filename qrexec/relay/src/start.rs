@@ -421,6 +421,11 @@ impl Host {
     fn as_user(&self, user: &str, program: &Path) -> io::Result<Command> {
         match &self.identity {
             Identity::Root { own, session } => {
+                // The other program says so itself.
+                if session.is_none() && User::from_name(user)?.is_none() {
+                    let text = format!("there is no user `{}`", user.escape_debug());
+                    return Err(io::Error::other(text));
+                }
                 let mut command = Command::new(session.as_ref().unwrap_or(own));
                 if session.is_none() {
                     command.arg(SWITCH_WORD);

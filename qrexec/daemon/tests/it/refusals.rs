@@ -204,3 +204,17 @@ fn a_pipe_as_configuration_fails_the_call_and_holds_up_nobody() {
     let told = format!("the configuration {} is no file", file.display());
     assert!(log.contains(&told), "{log}");
 }
+
+#[test]
+fn a_user_who_is_not_there_is_named_in_the_agents_log() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.True", "true");
+    let mut call = fixture.dom0_calls_as("no-such", "work", "QUBESRPC test.True+a dom0");
+    let outcome = finish(&mut call, b"");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(125), ""));
+    let log = fixture.log("agent 1");
+    let line = log.lines().find(|line| line.contains("no-such"));
+    let line = line.expect("it is told");
+    assert!(line.contains("cannot start test.True+a: "), "{line}");
+}
