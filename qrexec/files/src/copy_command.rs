@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{FAILED, NO_SERVICE, REFUSED, complain, failure};
+use crate::report::{self, FAILED, NO_SERVICE, REFUSED, complain, failure};
 use crate::send::{Links, SendError, Sent, Survey, as_asked, remove, send_with};
 
 const SERVICE: &str = "qubes.Filecopy";
@@ -101,7 +101,9 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
     };
     for path in &survey.left_out {
         let path = path.display();
-        eprintln!("note: {path} is neither a file nor a folder nor a link, and stays here");
+        report::note(format_args!(
+            "{path} is neither a file nor a folder nor a link, and stays here"
+        ));
     }
     let (sent, code) = match exchange(arguments, &survey) {
         Ok(both) => both,
@@ -111,10 +113,10 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
     match (sent, code) {
         (_, REFUSED) => {
             let verb = if mode == Mode::Copy { "copy" } else { "move" };
-            eprintln!(
-                "error: {} may not {verb} files to {target}: refused by policy",
+            report::error(format_args!(
+                "{} may not {verb} files to {target}: refused by policy",
                 own_name()
-            );
+            ));
             ExitCode::from(REFUSED)
         }
         (Ok(sent), 0) => match mode {
@@ -122,11 +124,13 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             Mode::Move => remove_sent(&sent, arguments),
         },
         (Ok(_), code) => {
-            eprintln!("error: {target} has the files, but its service ended with exit code {code}");
+            report::error(format_args!(
+                "{target} has the files, but its service ended with exit code {code}"
+            ));
             ExitCode::from(code)
         }
         (Err(SendError::NoAnswer(_)), NO_SERVICE) => {
-            eprintln!("error: {target} has no service {SERVICE}");
+            report::error(format_args!("{target} has no service {SERVICE}"));
             ExitCode::from(NO_SERVICE)
         }
         (Err(error @ SendError::NoAnswer(_)), code) => {
@@ -151,7 +155,9 @@ fn remove_sent(sent: &Sent, arguments: &Arguments) -> ExitCode {
     };
     for path in stay.iter().filter(|path| arguments.files.contains(path)) {
         let path = path.display();
-        eprintln!("note: {path} stays, since it holds what was not sent");
+        report::note(format_args!(
+            "{path} stays, since it holds what was not sent"
+        ));
     }
     ExitCode::SUCCESS
 }

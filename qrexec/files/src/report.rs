@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! How the programs of this crate say that something went wrong.
+//! How the programs of this crate say that something went wrong: everything that they say on standard
+//! error goes through here.
+//!
+//! A program whose standard error leads to a full disk or to nobody has still its exit code to give: what
+//! cannot be written is left out, where the standard library's macros would end the process.
 
 use std::error::Error;
+use std::fmt::{Arguments, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Refused by policy, as qrexec's clients report it.
@@ -13,22 +19,46 @@ pub const USAGE: u8 = 2;
 /// A failure before any service answered.
 pub const FAILED: u8 = 1;
 
-/// Prints an error with its causes, and what to do about it where that is known.
+/// Says an error with its causes, and what to do about it where that is known.
 pub fn complain(error: &dyn Error, hint: Option<&str>) {
-    eprintln!("error: {error}");
+    say(&text(error, hint));
+}
+
+fn text(error: &dyn Error, hint: Option<&str>) -> String {
     let mut said = error.to_string();
+    let mut text = format!("error: {said}");
     let mut cause = error.source();
     while let Some(reason) = cause {
-        let text = reason.to_string();
-        if text != said {
-            eprintln!("caused by: {text}");
+        let reason_text = reason.to_string();
+        if reason_text != said {
+            let _ = write!(text, "\ncaused by: {reason_text}");
         }
-        said = text;
+        said = reason_text;
         cause = reason.source();
     }
     if let Some(hint) = hint {
-        eprintln!("hint: {hint}");
+        let _ = write!(text, "\nhint: {hint}");
     }
+    text
+}
+
+/// Says an error that has no other cause.
+pub fn error(what: Arguments<'_>) {
+    say(&format!("error: {what}"));
+}
+
+/// Says what is worth knowing although all went well.
+pub fn note(what: Arguments<'_>) {
+    say(&format!("note: {what}"));
+}
+
+/// Says how a program is called.
+pub fn usage(words: &str) {
+    say(&format!("usage: {words}"));
+}
+
+fn say(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Complains and gives the exit code of an ordinary failure.

@@ -13,13 +13,13 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bulkhead_files::report::failure;
+use bulkhead_files::report::{failure, usage};
 use bulkhead_files::send::{Links, as_asked, contents, send_with};
 
 fn main() -> ExitCode {
     let (links, paths) = arguments(env::args_os().skip(1));
     if paths.is_empty() {
-        eprintln!("usage: qfile-sender [--ignore-symlinks] [--] FILE…");
+        usage("qfile-sender [--ignore-symlinks] [--] FILE…");
         return ExitCode::from(2);
     }
     // Past the line buffer of the standard output.

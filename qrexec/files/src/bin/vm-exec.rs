@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use bulkhead_files::command_word::decode;
+use bulkhead_files::report;
 
 /// The command cannot be run.
 const UNABLE: u8 = 125;
@@ -20,14 +21,14 @@ fn main() -> ExitCode {
     let words = match decode(&argument) {
         Ok(words) => words,
         Err(error) => {
-            eprintln!("error: {error}");
+            report::error(format_args!("{error}"));
             return ExitCode::from(UNABLE);
         }
     };
     let mut words = words.into_iter().map(OsString::from_vec);
     let program = words.next().unwrap_or_default();
     let error = Command::new(&program).args(words).exec();
-    eprintln!("error: cannot run {}: {error}", program.display());
+    report::error(format_args!("cannot run {}: {error}", program.display()));
     ExitCode::from(match error.kind() {
         ErrorKind::NotFound => NOT_FOUND,
         _ => UNABLE,

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::viewer::ViewError;
 use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{NO_SERVICE, REFUSED, failure};
+use crate::report::{self, NO_SERVICE, REFUSED, failure};
 
 const SERVICE: &str = "qubes.OpenURL";
 const SCHEMES: [&str; 3] = ["http://", "https://", "ftp://"];
@@ -111,11 +111,15 @@ pub fn open_address_elsewhere(address: &Address, target: &Target) -> ExitCode {
     match ask(address, target) {
         Ok(REFUSED) => {
             let name = own_name();
-            eprintln!("error: {name} may not open addresses in {target}: refused by policy");
+            report::error(format_args!(
+                "{name} may not open addresses in {target}: refused by policy"
+            ));
             ExitCode::from(REFUSED)
         }
         Ok(NO_SERVICE) => {
-            eprintln!("error: {target} has no service {SERVICE}, or no browser");
+            report::error(format_args!(
+                "{target} has no service {SERVICE}, or no browser"
+            ));
             ExitCode::from(NO_SERVICE)
         }
         Ok(code) => ExitCode::from(code),

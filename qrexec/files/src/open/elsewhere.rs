@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::name_field::{BadField, Request};
 use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{REFUSED, USAGE, complain, failure};
+use crate::report::{self, REFUSED, USAGE, complain, failure};
 
 const SERVICE: &str = "qubes.OpenInVM";
 
@@ -41,7 +41,9 @@ pub fn open_elsewhere(file: &Path, target: &Target, view_only: bool) -> ExitCode
     match run(file, target, view_only) {
         Ok(REFUSED) => {
             let name = own_name();
-            eprintln!("error: {name} may not open files in {target}: refused by policy");
+            report::error(format_args!(
+                "{name} may not open files in {target}: refused by policy"
+            ));
             ExitCode::from(REFUSED)
         }
         Ok(code) => ExitCode::from(code),
@@ -94,7 +96,9 @@ fn run(file: &Path, target: &Target, view_only: bool) -> Result<u8, OpenError> {
     })?;
     if code != 0 {
         if changed.is_some() {
-            eprintln!("error: the call failed, so the changes made in {target} are not taken");
+            report::error(format_args!(
+                "the call failed, so the changes made in {target} are not taken"
+            ));
         }
         return Ok(code);
     }
@@ -159,7 +163,9 @@ impl Changed {
         if let Some(reason) = apart {
             let (_, kept) = file.keep().map_err(|kept| kept.error)?;
             let (path, kept) = (path.display(), kept.display());
-            eprintln!("note: the changed file cannot replace {path}: {reason}; it is in {kept}");
+            report::note(format_args!(
+                "the changed file cannot replace {path}: {reason}; it is in {kept}"
+            ));
             return Ok(());
         }
         let permissions = fs::metadata(path)?.permissions();

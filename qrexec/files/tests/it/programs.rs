@@ -68,10 +68,15 @@ impl Guests {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program, arguments).output().unwrap()
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let programs = Path::new(env!("CARGO_BIN_EXE_bulkhead-copy"))
             .parent()
             .unwrap();
-        Command::new(programs.join(program))
+        let mut command = Command::new(programs.join(program));
+        command
             .args(arguments)
             .current_dir(self.here.path())
             .env(
@@ -80,9 +85,8 @@ impl Guests {
             )
             .env("PROGRAMS", programs)
             .env("THERE", self.there.path())
-            .env("TMPDIR", self.there.path())
-            .output()
-            .unwrap()
+            .env("TMPDIR", self.there.path());
+        command
     }
 }
 
@@ -105,6 +109,25 @@ fn a_copy_arrives_and_says_nothing() {
     exit 17
     error: `a.txt` exists already in work; remove it there and try again
     ");
+}
+
+#[test]
+fn whose_complaints_nobody_can_read_ends_as_with_a_reader() {
+    let guests = Guests::new();
+    guests.file("a.txt", "hello");
+    for (program, arguments, code) in [
+        ("bulkhead-copy", &["work", "no such file"][..], 1),
+        ("bulkhead-copy", &["forbidden", "a.txt"], 126),
+        ("bulkhead-copy", &["absent", "a.txt"], 127),
+        ("bulkhead-open", &["--domain", "forbidden", "a.txt"], 126),
+        ("qfile-sender", &[], 2),
+        ("vm-exec", &["absent"], 127),
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = guests.command(program, arguments);
+        let status = command.stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{program} {arguments:?}");
+    }
 }
 
 #[test]
