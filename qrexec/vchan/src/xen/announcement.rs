@@ -5,7 +5,8 @@
 //! client alone. The two keys go once the client came: who comes later shall not find them.
 //!
 //! No transaction is used, of which a guest may have only ten at a time: the key that clients
-//! wait for is written last, and what an earlier server left is removed first.
+//! wait for is written last, and what an earlier server left is removed first. The node above the keys
+//! holds whose it is, from the first moment: an earlier server that leaves meanwhile does not take it.
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_xen::store::{Permissions, Refusal, Store, StoreError, Tx, domain_path};
@@ -104,26 +105,47 @@ impl Announcement {
         (server, client, port): (DomId, DomId, Port),
         offer: Offer,
     ) -> Result<Self, StoreError> {
+        let announcement = Self::claim(store, (server, client, port), offer)?;
+        announcement.fill(store)?;
+        Ok(announcement)
+    }
+
+    /// Makes the node, and says in it whose it is.
+    fn claim(
+        store: &mut impl Store,
+        (server, client, port): (DomId, DomId, Port),
+        offer: Offer,
+    ) -> Result<Self, StoreError> {
         let announcement = Self {
             path: path(server, client, port),
             folder: folder(server, client),
             offer,
         };
-        let Self {
-            path,
-            offer: Offer { reference, event },
-            ..
-        } = &announcement;
+        let path = &announcement.path;
         remove(store, path)?;
-        store.mkdir(Tx::NONE, path)?;
+        store.write(Tx::NONE, path, announcement.mark().as_bytes())?;
         // The keys inherit this.
         let readers = Permissions::private(server).readable_by(client);
         store.set_permissions(Tx::NONE, path, &readers)?;
-        for (key, number) in [("ring-ref", reference), ("event-channel", event)] {
+        Ok(announcement)
+    }
+
+    /// Writes the keys.
+    fn fill(&self, store: &mut impl Store) -> Result<(), StoreError> {
+        let Self { path, offer, .. } = self;
+        for (key, number) in [
+            ("ring-ref", offer.reference),
+            ("event-channel", offer.event),
+        ] {
             let number = number.to_string();
             store.write(Tx::NONE, &format!("{path}/{key}"), number.as_bytes())?;
         }
-        Ok(announcement)
+        Ok(())
+    }
+
+    /// No two servers of a domain have the same event channel at one time.
+    fn mark(&self) -> String {
+        self.offer.event.to_string()
     }
 
     /// Takes the offer back, since its client came. The node itself stays.
@@ -137,11 +159,9 @@ impl Announcement {
     /// Removes all that is left of the offer, unless another one took its place, and an empty
     /// folder above it.
     pub fn remove(&self, store: &mut impl Store) -> Result<(), StoreError> {
-        let standing = number(store, &format!("{}/event-channel", self.path))?;
-        if standing.is_some_and(|standing| standing != self.offer.event) {
-            return Ok(());
+        if store.read_text(Tx::NONE, &self.path)? == Some(self.mark()) {
+            remove(store, &self.path)?;
         }
-        remove(store, &self.path)?;
         remove_empty(store, &self.folder)
     }
 }
@@ -198,6 +218,35 @@ mod tests {
         remove_all(&mut server, id(3), id(4)).unwrap();
         assert_eq!(server.list(Tx::NONE, "data/vchan").unwrap(), [""; 0]);
         remove_all(&mut server, id(3), id(4)).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_leaves_takes_nothing_from_one_that_is_just_coming() {
+        let world = MemStore::new();
+        for domain in [0, 3, 4] {
+            world.introduce(id(domain));
+        }
+        let mut leaving = world.connect(id(3)).unwrap();
+        let mut coming = world.connect(id(3)).unwrap();
+        let mut client = world.connect(id(4)).unwrap();
+        let key = path(id(3), id(4), CHANNEL);
+        for withdrawn in [true, false] {
+            let first = announce(&mut leaving, 8, 21);
+            if withdrawn {
+                first.withdraw(&mut leaving).unwrap();
+            }
+            let offer = Offer {
+                reference: 9,
+                event: 22,
+            };
+            let channel = (id(3), id(4), CHANNEL);
+            let second = Announcement::claim(&mut coming, channel, offer.clone()).unwrap();
+            first.remove(&mut leaving).unwrap();
+            second.fill(&mut coming).unwrap();
+            assert_eq!(Offer::find(&mut client, &key).unwrap(), Some(offer));
+            second.remove(&mut coming).unwrap();
+        }
+        assert_eq!(coming.list(Tx::NONE, "data/vchan").unwrap(), [""; 0]);
     }
 
     #[test]
