@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Running in the background, as the daemon does when it is not told to stay (`--direct`).
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -16,7 +17,12 @@ pub fn run(log: &Path) -> io::Result<ExitCode> {
         fs::create_dir_all(dir)?;
     }
     let log = OpenOptions::new().create(true).append(true).open(log)?;
-    let place = std::env::temp_dir().join(format!("qrexec-daemon-{}.notify", std::process::id()));
+    // A folder that nobody else can look into or guess the name of. It goes when this function returns.
+    let private = tempfile::Builder::new()
+        .prefix("qrexec-daemon-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()?;
+    let place = private.path().join("notify");
     let ready = UnixDatagram::bind(&place)?;
     let child = Command::new(std::env::current_exe()?)
         .arg("--direct")
@@ -28,7 +34,6 @@ pub fn run(log: &Path) -> io::Result<ExitCode> {
         .process_group(0)
         .spawn();
     let ended = child.map(|mut child| {
-        let place = place.clone();
         // Its end is told through the same socket as its readiness.
         thread::spawn(move || {
             let code = child
@@ -41,9 +46,8 @@ pub fn run(log: &Path) -> io::Result<ExitCode> {
         })
     });
     let mut word = [0; 64];
-    let result = ended.and_then(|_| ready.recv(&mut word));
-    let _ = fs::remove_file(&place);
-    let word = String::from_utf8_lossy(&word[..result?]).into_owned();
+    let len = ended.and_then(|_| ready.recv(&mut word))?;
+    let word = String::from_utf8_lossy(&word[..len]).into_owned();
     let code = word
         .strip_prefix("ENDED=")
         .and_then(|code| code.parse().ok());
