@@ -33,6 +33,10 @@ use crate::session::Sessions;
 const CALLERS_MAX: usize = 2048;
 /// The most calls into this guest at one time: the daemon has no more ports.
 const CALLS_MAX: usize = PORTS as usize;
+/// How many of them may still be speaking; then the one that has been for the longest time has to go.
+const ASKING_MAX: usize = 512;
+/// How long a local program may take to say what it asks for.
+const ASKING: Duration = Duration::from_secs(10);
 /// How long nobody is let in after somebody could not be.
 const REST: Duration = Duration::from_millis(200);
 /// While more than this waits for the daemon, no request is taken.
@@ -212,7 +216,11 @@ impl Agent {
                 },
             ));
         }
-        let seen = wait_for_any(&entries, self.rests_until).map_err(ControlError::Wait)?;
+        let asking = self.callers.values().filter_map(Caller::asking_since);
+        // Where the daemon takes nothing, nobody is heard, and nobody has to hurry.
+        let silent = asking.min().filter(|_| open).map(|since| since + ASKING);
+        let until = [self.rests_until, silent].into_iter().flatten().min();
+        let seen = wait_for_any(&entries, until).map_err(ControlError::Wait)?;
         if seen[0].readable {
             daemon.acknowledge()?;
         }
@@ -220,12 +228,17 @@ impl Agent {
             self.settle(daemon);
         }
         if seen[2].readable && open && !rests {
-            self.admit();
+            self.admit(daemon);
         }
         for (number, ready) in numbers.into_iter().zip(&seen[3..]) {
             if ready.readable || ready.gone {
                 self.hear(number, daemon);
             }
+        }
+        if open {
+            let late = Instant::now().checked_sub(ASKING);
+            self.callers
+                .retain(|_, caller| caller.asking_since().is_none_or(|since| Some(since) > late));
         }
         Ok(())
     }
@@ -304,13 +317,14 @@ impl Agent {
         }
     }
 
-    fn admit(&mut self) {
-        while self.callers.len() < CALLERS_MAX {
+    fn admit(&mut self, daemon: &mut Daemon) {
+        while self.callers.len() < CALLERS_MAX && daemon.queued() < LINE_MAX {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    if let Ok(caller) = Caller::new(stream) {
+                    if let Ok(caller) = Caller::new(stream, Instant::now()) {
                         self.next_number += 1;
                         self.callers.insert(self.next_number, caller);
+                        self.keep_few_asking(daemon);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -320,6 +334,23 @@ impl Agent {
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets go of whoever has been speaking for the longest time, where too many are.
+    fn keep_few_asking(&mut self, daemon: &mut Daemon) {
+        let asking = || self.callers.iter().filter(|(_, caller)| caller.asking());
+        if asking().count() <= ASKING_MAX {
+            return;
+        }
+        // Numbers are in the order in which they came.
+        let Some(first) = asking().next().map(|(number, _)| *number) else {
+            return;
+        };
+        // It may have said all by now.
+        self.hear(first, daemon);
+        if self.callers.get(&first).is_some_and(Caller::asking) {
+            self.callers.remove(&first);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use qrexec_protocol::agent_link::{
     ALONE, BUSY, Connection, ENDED, FromCaller, Refusal, is_unframed, unframed_header,
@@ -22,8 +23,8 @@ pub(crate) struct Caller {
 
 #[derive(Debug)]
 enum State {
-    /// It is still speaking.
-    Asking(Receiver<FromCaller>),
+    /// It is still speaking, since then.
+    Asking(Receiver<FromCaller>, Instant),
     /// Its request is with the daemon.
     Waiting(RequestId),
     /// Its request, which was allowed; its going away ends the call.
@@ -44,11 +45,12 @@ pub(crate) enum Heard {
 }
 
 impl Caller {
-    pub fn new(stream: UnixStream) -> io::Result<Self> {
+    /// A program that has come now.
+    pub fn new(stream: UnixStream, now: Instant) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
-            state: State::Asking(Receiver::new()),
+            state: State::Asking(Receiver::new(), now),
         })
     }
 
@@ -58,7 +60,15 @@ impl Caller {
 
     /// Whether the caller is still to be heard; one that waits is only watched for its going.
     pub fn asking(&self) -> bool {
-        matches!(self.state, State::Asking(_))
+        matches!(self.state, State::Asking(..))
+    }
+
+    /// Since when it is still speaking, if it is.
+    pub fn asking_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Asking(_, since) => Some(since),
+            _ => None,
+        }
     }
 
     /// The request is on its way to the daemon under this id.
@@ -144,7 +154,7 @@ impl Caller {
             _ if len == 0 => Heard::Gone(None),
             // Nothing may follow a request.
             State::Waiting(_) => Heard::Gone(None),
-            State::Asking(receiver) => {
+            State::Asking(receiver, _) => {
                 if receiver.pending() == 0 && bytes[..len].first().is_some_and(is_unframed) {
                     receiver.push(&unframed_header());
                 }

@@ -12,7 +12,9 @@
 //! Invariants:
 //!
 //! - The loop never blocks: not on the daemon, not on a caller, not on a service.
-//! - Callers, calls and the line towards the daemon are bounded; past a bound the newcomer is refused.
+//! - Callers, calls and the line towards the daemon are bounded; past a bound the newcomer is refused. A
+//!   local program that connects and does not say what it asks for has to go after some seconds, or when
+//!   too many do that.
 //! - A message of a call that began under one daemon is never sent to the next one.
 //!
 //! As root it starts a service as its user. Where `/etc/pam.d/qrexec` is there when the agent starts, each

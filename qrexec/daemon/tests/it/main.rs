@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod account;
+mod background;
 mod calls;
 mod confinement;
 mod crowds;
@@ -21,6 +22,7 @@ mod refusals;
 mod remote;
 mod reports;
 mod sessions;
+mod silence;
 mod sizes;
 mod sockets;
 mod timing;
