@@ -22,6 +22,10 @@
 //! what PAM refuses ends with 125. Elsewhere a service gets the user's ids, groups and environment
 //! (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), nothing more; the agent's log says which of the two it is.
 //! Without root's rights, and in a fork server, there is no session to be opened.
+//!
+//! When a caller has gone, its service is not killed: its input ends, and what it still writes finds nobody
+//! (`SIGPIPE`). One that heeds neither runs on; its grant's end, or the domain's, ends it. A caller that only
+//! stops reading cannot say so in the protocol: its client goes on reading for it, and drops what comes.
 #![forbid(unsafe_code)]
 
 mod agent;

@@ -36,7 +36,7 @@ pub fn under_way(command: &mut Command) -> Child {
 }
 
 /// Kills the agent of `personal` under calls, and starts it again.
-pub fn killed_agent_ends_its_calls_and_comes_back(fixture: &Fixture) {
+fn killed_agent_ends_its_calls_and_comes_back(fixture: &Fixture) {
     fixture.domain(1, "work");
     let ready = fixture.domain(2, "personal");
     fixture.service("test.Long", "echo started; exec cat");
@@ -60,14 +60,8 @@ pub fn killed_agent_ends_its_calls_and_comes_back(fixture: &Fixture) {
     assert_eq!(again.code, Some(3), "{}", again.stderr);
 }
 
-#[test]
-fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
-    killed_agent_ends_its_calls_and_comes_back(&Fixture::new());
-}
-
-#[test]
-fn a_killed_daemon_leaves_running_calls_alone_and_its_successor_takes_new_ones() {
-    let fixture = Fixture::new();
+/// Kills the daemon of `personal` under a call from another domain, and starts another one.
+fn killed_daemon_leaves_calls_alone(fixture: &Fixture) {
     fixture.domain(1, "work");
     fixture.domain(2, "personal");
     fixture.service("test.Long", "echo started; cat");
@@ -83,27 +77,57 @@ fn a_killed_daemon_leaves_running_calls_alone_and_its_successor_takes_new_ones()
 }
 
 #[test]
+fn a_killed_agent_ends_its_calls_with_an_error_and_comes_back() {
+    on_each_wire(killed_agent_ends_its_calls_and_comes_back);
+}
+
+#[test]
+fn a_killed_daemon_leaves_running_calls_alone_and_its_successor_takes_new_ones() {
+    on_each_wire(killed_daemon_leaves_calls_alone);
+}
+
+#[test]
 fn a_killed_caller_ends_the_service() {
+    on_each_wire(killed_caller_ends_the_service);
+}
+
+/// Tells a story over rings, and over plain sockets, where programs of others can take part.
+fn on_each_wire(story: fn(&Fixture)) {
+    story(&Fixture::new());
+    story(&Fixture::over_sockets());
+}
+
+/// Kills the caller of a service that reads, and of one that only writes.
+fn killed_caller_ends_the_service(fixture: &Fixture) {
+    fixture.domain(1, "work");
+    let over = fixture.path().join("over");
+    nix::unistd::mkfifo(&over, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let over = over.display();
+    // Both have only what the end of their caller does to their streams.
+    for (works, code) in [("cat >&2", 0), ("yes", 141)] {
+        let script = format!("echo started; {works}; echo $? >{over}");
+        fixture.service("test.Long", &script);
+        let mut call = fixture.dom0_calls("work", "QUBESRPC test.Long dom0");
+        let mut call = under_way(&mut call);
+        call.kill().unwrap();
+        call.wait().unwrap();
+        let told = std::fs::read_to_string(fixture.path().join("over")).unwrap();
+        assert_eq!(told, format!("{code}\n"), "{works}");
+    }
+}
+
+#[test]
+fn a_caller_that_no_longer_reads_still_gets_the_exit_code() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
-    let fifo = fixture.path().join("fifo");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // The service holds the pipe until its input ends.
+    // More than fits in between.
     fixture.service(
-        "test.Hold",
-        &format!(
-            "exec 3>{}; echo started; cat >/dev/null; echo ended >&3",
-            fifo.display()
-        ),
+        "test.Much",
+        "echo started; head -c 3000000 /dev/zero; exit 7",
     );
-    let reader = std::thread::spawn({
-        let fifo = fifo.clone();
-        move || std::fs::read_to_string(fifo).unwrap()
-    });
-    let mut call = under_way(&mut fixture.dom0_calls("work", "QUBESRPC test.Hold dom0"));
-    call.kill().unwrap();
-    call.wait().unwrap();
-    assert_eq!(reader.join().unwrap(), "ended\n");
+    let mut call = under_way(&mut fixture.dom0_calls("work", "QUBESRPC test.Much dom0"));
+    drop(call.stdout.take());
+    assert_eq!(call.wait().unwrap().code(), Some(7));
 }
 
 /// An agent of the test's own making, to which the daemon has come.

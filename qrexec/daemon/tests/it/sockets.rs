@@ -3,8 +3,7 @@
 
 use std::fs;
 
-use crate::faults::{killed_agent_ends_its_calls_and_comes_back, under_way};
-use crate::fixture::{Fixture, finish, wait_ready};
+use crate::fixture::{Fixture, finish};
 
 const TELL: &str = r#"read line; echo "$1 of $QREXEC_REMOTE_DOMAIN: $line"; exit 7"#;
 
@@ -57,41 +56,6 @@ fn megabytes_pass_and_ports_come_back() {
     let left = fs::read_dir(fixture.layout().local_vchan_dir()).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.len() <= 2, "{left:?}");
-}
-
-#[test]
-fn a_killed_agent_ends_its_calls_and_comes_back() {
-    killed_agent_ends_its_calls_and_comes_back(&Fixture::over_sockets());
-}
-
-#[test]
-fn a_killed_daemon_is_followed_by_another_and_a_call_between_domains_goes_on() {
-    let fixture = Fixture::over_sockets();
-    fixture.domain(1, "work");
-    fixture.domain(2, "personal");
-    fixture.service("test.Long", "echo started; cat");
-    let mut call = under_way(&mut fixture.domain_calls(1, "personal", "test.Long"));
-    fixture.kill("daemon 2");
-    wait_ready(&fixture.start_daemon(2, "personal"));
-    let dom0 = finish(&mut fixture.dom0_calls("personal", "exit 3"), b"");
-    assert_eq!(dom0.code, Some(3), "{}", dom0.stderr);
-    drop(call.stdin.take());
-    assert_eq!(call.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn a_killed_caller_ends_the_service() {
-    let fixture = Fixture::over_sockets();
-    fixture.domain(1, "work");
-    let over = fixture.path().join("over");
-    let pipe = nix::unistd::mkfifo(&over, nix::sys::stat::Mode::S_IRWXU);
-    pipe.unwrap();
-    let script = format!("echo started; cat; echo over > {}", over.display());
-    fixture.service("test.Long", &script);
-    let mut call = under_way(&mut fixture.dom0_calls("work", "QUBESRPC test.Long dom0"));
-    call.kill().unwrap();
-    call.wait().unwrap();
-    assert_eq!(fs::read_to_string(over).unwrap(), "over\n");
 }
 
 #[test]
