@@ -52,13 +52,7 @@ fn main() -> ExitCode {
         }
     };
     let shown = if headless { story() } else { desktop() };
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::outcome(shown)
 }
 
 fn story() -> anyhow::Result<()> {

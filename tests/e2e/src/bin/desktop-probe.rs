@@ -18,13 +18,7 @@ const USAGE: &str = "usage: desktop-probe windows
 DOMAIN may be - for any";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::outcome(run())
 }
 
 fn run() -> anyhow::Result<()> {

@@ -10,13 +10,7 @@ use bulkhead_types::Layout;
 use e2e::await_absence;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::outcome(run())
 }
 
 fn run() -> anyhow::Result<()> {

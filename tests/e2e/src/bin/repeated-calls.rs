@@ -20,13 +20,7 @@ const AGENT: &str = "/var/run/qubes/qrexec-agent";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::outcome(run())
 }
 
 /// Prints for each exit code how many calls ended with it: `0:97 1:3`.

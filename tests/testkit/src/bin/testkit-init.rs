@@ -20,13 +20,7 @@ use testkit::Processes;
 use testkit::wire::{News, Start};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::outcome(run())
 }
 
 fn run() -> anyhow::Result<()> {
