@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
@@ -33,23 +34,16 @@ pub fn run(log: &Path) -> io::Result<ExitCode> {
         .stderr(log)
         .process_group(0)
         .spawn();
-    let ended = child.map(|mut child| {
-        // Its end is told through the same socket as its readiness.
-        thread::spawn(move || {
-            let code = child
-                .wait()
-                .ok()
-                .and_then(|status| status.code())
-                .unwrap_or(1);
-            let word = format!("ENDED={code}");
-            UnixDatagram::unbound().and_then(|socket| socket.send_to(word.as_bytes(), place))
-        })
+    let mut child = child?;
+    let heard = ready.try_clone()?;
+    let ending = thread::spawn(move || {
+        let code = child.wait().ok().and_then(|status| status.code());
+        // Nobody is ready any more, also where the folder has been cleared away.
+        let _ = heard.shutdown(Shutdown::Both);
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     });
-    let mut word = [0; 64];
-    let len = ended.and_then(|_| ready.recv(&mut word))?;
-    let word = String::from_utf8_lossy(&word[..len]).into_owned();
-    let code = word
-        .strip_prefix("ENDED=")
-        .and_then(|code| code.parse().ok());
-    Ok(ExitCode::from(code.unwrap_or(0)))
+    if ready.recv(&mut [0; 64])? > 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(ending.join().unwrap_or(1)))
 }
