@@ -212,7 +212,8 @@ impl Host {
             let mut program = if self.identity.opens_sessions() {
                 Program::start_in_session(command)?
             } else {
-                Program::start(command, true)?
+                // A shell command in dom0 complains where this process does.
+                Program::start(command, !dom0 || journal.is_some())?
             };
             program.journal = journal;
             program.errors_stay = dom0;
