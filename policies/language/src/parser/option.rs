@@ -44,7 +44,7 @@ impl Parser<'_> {
             return self.too_short(words, &FIELDS, SHAPE);
         }
         let about = self.service_and_argument(*service_word, *argument_word);
-        self.rule_end(about, words, rest);
+        self.rule_end(about, words, rest, SHAPE);
     }
 
     /// Which calls are meant, as a rule and `!include-service` say it.
@@ -72,7 +72,7 @@ impl Parser<'_> {
     ) {
         match words.len() {
             0..3 => self.too_short(words, &FIELDS[2..], SHAPE_OF_SERVICE),
-            _ => self.rule_end(Some((service, argument)), words, words),
+            _ => self.rule_end(Some((service, argument)), words, words, SHAPE_OF_SERVICE),
         }
     }
 
@@ -100,20 +100,14 @@ impl Parser<'_> {
         about: Option<(ServicePattern, ArgumentPattern)>,
         words: &[Word<'_>],
         rest: &[Word<'_>],
+        shape: &str,
     ) {
         let [source_word, target_word, action_word, options @ ..] = rest else {
             return;
         };
         let source = self.checked(field::source(*source_word));
         let target = self.checked(field::target(*target_word));
-        let action = match is_action(*action_word) {
-            true => self.action(*action_word, *target_word, target.as_ref(), options),
-            false => {
-                let old = words.len() == rest.len();
-                self.no_action(*action_word, if old { SHAPE_OF_SERVICE } else { SHAPE });
-                None
-            }
-        };
+        let action = self.action(*action_word, *target_word, target.as_ref(), options, shape);
         for (word, pattern) in [(source_word, &source), (target_word, &target)] {
             self.warn_impossible(*word, pattern.as_ref());
         }
@@ -153,19 +147,20 @@ impl Parser<'_> {
         }
     }
 
-    fn no_action(&mut self, word: Word<'_>, shape: &str) {
-        let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
-        let error = word.error(message).label("not an action");
-        self.report(error.note(shape).did_you_mean(nearest(word.text, ACTIONS)));
-    }
-
     fn action(
         &mut self,
         word: Word<'_>,
         target_word: Word<'_>,
         target: Option<&Pattern>,
         options: &[Word<'_>],
+        shape: &str,
     ) -> Option<Action> {
+        if !is_action(word) {
+            let message = format!("expected `allow`, `deny` or `ask`, found `{}`", word.text);
+            let error = word.error(message).label("not an action");
+            self.report(error.note(shape).did_you_mean(nearest(word.text, ACTIONS)));
+            return None;
+        }
         let given = self.options(word, options)?;
         let common = Options {
             target: given.target,
