@@ -89,7 +89,7 @@ impl Services {
             means,
             argument,
         } = known.unwrap_or_else(|| Description {
-            does: "make a call that nobody has described".to_owned(),
+            does: "call an unknown service".to_owned(),
             means: "Agree only if you know what this service does in the target.".to_owned(),
             argument: argument(),
         });
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(services.describe("corp.Sign").argument, "Argument");
         assert_eq!(services.describe("qubes.GetDate").does, "ask");
         let unknown = services.describe("corp.Other");
-        assert_eq!(unknown.does, "make a call that nobody has described");
+        assert_eq!(unknown.does, "call an unknown service");
     }
 
     #[test]

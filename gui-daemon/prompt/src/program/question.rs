@@ -17,6 +17,10 @@ use policy_agent_protocol::{Choice, Lasting};
 use super::spoken::called;
 use super::{Session, style};
 
+/// So many targets are in view at once, each so high in pixels.
+const SHOWN: usize = 5;
+const ROW: i32 = 40;
+
 /// The controls of one question.
 pub struct Content {
     pub root: Row,
@@ -39,6 +43,7 @@ impl Content {
         let mut group = None;
         let keep = question.lasting.iter().map(|lasting| {
             let button = CheckButton::with_label(&question.lasting_words(*lasting));
+            button.add_css_class("lasting");
             button.set_group(group.as_ref());
             group.get_or_insert(button.clone());
             (*lasting, button)
@@ -110,9 +115,13 @@ impl Content {
     }
 
     fn lay_out_targets(&self, body: &Row) {
-        let heading = text("Target", &["heading"]);
-        body.append(&heading);
-        let few = self.rows.len() < 2;
+        let count = self.rows.len();
+        let few = count < 2;
+        let heading = match count {
+            0..=SHOWN => "Target".to_owned(),
+            _ => format!("Target, one of {count}"),
+        };
+        body.append(&text(&heading, &["heading"]));
         self.search.set_placeholder_text(Some("Search targets"));
         self.search.set_visible(!few);
         body.append(&self.search);
@@ -125,7 +134,9 @@ impl Content {
         nothing.set_margin_bottom(8);
         nothing.set_halign(Align::Center);
         self.list.set_placeholder(Some(&nothing));
-        let height = 44 * i32::try_from(self.rows.len().min(5)).unwrap_or(5);
+        // Of more targets half a row shows that there are more.
+        let half_rows = 2 * count.min(SHOWN) + usize::from(count > SHOWN);
+        let height = ROW / 2 * i32::try_from(half_rows).unwrap_or(ROW);
         let scrolled = ScrolledWindow::builder()
             .hscrollbar_policy(PolicyType::Never)
             .min_content_height(height)

@@ -152,4 +152,4 @@ fn without_a_prompt_a_call_is_refused_for_that_and_one_that_comes_back_is_asked(
     assert_eq!(it.arrived(), "text\n");
 }
 
-const OTHER: &str = "Allow this call? work wants to make a call that nobody has described";
+const OTHER: &str = "Allow this call? work wants to call an unknown service";
