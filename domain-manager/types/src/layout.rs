@@ -132,9 +132,10 @@ impl Layout {
         self.runtime().join("policy-control.sock")
     }
 
-    /// Where the program that puts questions to the user listens for the policy daemon.
+    /// Where the program that puts questions to the user listens for the policy daemon: in a directory
+    /// that belongs to those whose session answers.
     pub fn policy_agent_socket(&self) -> PathBuf {
-        self.runtime().join("policy-agent.sock")
+        self.runtime().join("session/policy-agent.sock")
     }
 
     /// Where the qrexec daemons' sockets stand.

@@ -2,6 +2,7 @@
 //! Shows the questions that policies put to the user, one window for one session.
 #![forbid(unsafe_code)]
 
+mod again;
 mod program;
 
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ struct Arguments {
     /// After how many seconds a question is refused that nobody answers.
     #[arg(long, default_value_t = PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=PATIENCE.as_secs()))]
     patience: u64,
+    /// Start it again whenever it crashes, for sessions in which nothing else does.
+    #[arg(long)]
+    again: bool,
 }
 
 fn main() -> ExitCode {
@@ -34,6 +38,9 @@ fn main() -> ExitCode {
         // A log that takes no more is no reason to end.
         .log_internal_errors(false)
         .init();
+    if arguments.again {
+        return again::run();
+    }
     let root = std::env::var_os(Layout::ROOT_VARIABLE).unwrap_or_else(|| "/".into());
     let layout = Layout::below(root);
     let socket = arguments.socket.unwrap_or(layout.policy_agent_socket());

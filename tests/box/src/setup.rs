@@ -17,7 +17,7 @@ pub const TEMPLATE: &str = "debian-13-minimal";
 const DOM0: &str = "box-dom0";
 
 /// Where the prompt of dom0's session listens, once it is there.
-pub const PROMPT: &str = "/run/bulkhead/policy-agent.sock";
+pub const PROMPT: &str = "/run/bulkhead/session/policy-agent.sock";
 
 /// Memory of the machine in MiB.
 const MEMORY: u32 = 4096;

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use policy_agent_protocol::{Ask, Notify, Request};
@@ -44,7 +45,8 @@ impl Drop for Program {
 }
 
 pub struct Desktop {
-    _prompt: Program,
+    prompt: Program,
+    display: String,
     _manager: Program,
     _server: Program,
     folder: tempfile::TempDir,
@@ -59,6 +61,15 @@ impl Desktop {
 
     /// The same, with this message bus in the session.
     pub fn with_bus(patience: u64, bus: &str) -> Self {
+        Self::starting(&["--patience", &patience.to_string()], bus)
+    }
+
+    /// A desktop whose prompt is started again when it crashes.
+    pub fn of_entry() -> Self {
+        Self::starting(&["--again"], NO_BUS)
+    }
+
+    fn starting(words: &[&str], bus: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (server, number) = Program::start_ready(Command::new("Xvfb").args([
             "-displayfd",
@@ -78,29 +89,45 @@ impl Desktop {
         );
         let screen = Screen::connect(&display);
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let prompt = Program::start(
-            Command::new(env!("CARGO_BIN_EXE_bulkhead-prompt"))
-                .arg("--socket")
-                .arg(folder.path().join("agent.sock"))
-                .args(["--patience", &patience.to_string()])
-                .env("DISPLAY", &display)
-                .env("BULKHEAD_ROOT", folder.path())
-                .env("DBUS_SESSION_BUS_ADDRESS", bus)
-                .env("GDK_BACKEND", "x11")
-                .env("GSK_RENDERER", "cairo")
-                .stderr(log),
-        );
+        let prompt = Program::start(prompt(folder.path(), &display, bus).args(words).stderr(log));
         let desktop = Self {
-            _prompt: prompt,
+            prompt,
+            display,
             _manager: manager,
             _server: server,
             folder,
             screen,
         };
         // The socket is there a moment before anybody listens.
-        let socket = desktop.folder.path().join("agent.sock");
-        desktop.wait_for("the prompt listens", |_| UnixStream::connect(&socket).ok());
+        desktop.wait_for("the prompt listens", |_| desktop.listens().then_some(()));
         desktop
+    }
+
+    /// Whether there is a prompt to ask.
+    pub fn listens(&self) -> bool {
+        UnixStream::connect(self.folder.path().join("agent.sock")).is_ok()
+    }
+
+    /// The process that the prompt's own has started, if it has.
+    pub fn prompt_child(&self) -> Option<String> {
+        let own = self.prompt.0.id().to_string();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut numbers = processes.filter_map(|entry| entry.file_name().into_string().ok());
+        numbers.find(|number| {
+            let state = std::fs::read_to_string(format!("/proc/{number}/stat"));
+            let state = state.unwrap_or_default();
+            let behind_name = state.rsplit(") ").next().unwrap_or_default();
+            let mut words = behind_name.split(' ');
+            words.next() != Some("Z") && words.next() == Some(own.as_str())
+        })
+    }
+
+    /// What a second prompt says before it ends.
+    pub fn second_prompt(&self) -> String {
+        let mut second = prompt(self.folder.path(), &self.display, NO_BUS);
+        let ended = second.arg("--again").output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        String::from_utf8(ended.stderr).unwrap()
     }
 
     /// Puts a question, as the policy daemon does.
@@ -138,6 +165,20 @@ impl Drop for Desktop {
             eprintln!("the prompt said: {}", log.unwrap_or_default());
         }
     }
+}
+
+/// A prompt that listens in a folder.
+fn prompt(folder: &Path, display: &str, bus: &str) -> Command {
+    let mut prompt = Command::new(env!("CARGO_BIN_EXE_bulkhead-prompt"));
+    prompt
+        .arg("--socket")
+        .arg(folder.join("agent.sock"))
+        .env("DISPLAY", display)
+        .env("BULKHEAD_ROOT", folder)
+        .env("DBUS_SESSION_BUS_ADDRESS", bus)
+        .env("GDK_BACKEND", "x11")
+        .env("GSK_RENDERER", "cairo");
+    prompt
 }
 
 /// What was answered.

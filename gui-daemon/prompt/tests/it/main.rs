@@ -12,5 +12,6 @@ mod picture;
 mod pointer;
 mod questions;
 mod screen;
+mod session;
 mod spoken;
 mod whole_way;

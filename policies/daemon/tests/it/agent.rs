@@ -25,6 +25,7 @@ impl Agent {
     pub fn of(machine: &Machine) -> Self {
         let socket = machine.layout().policy_agent_socket();
         let _ = fs::remove_file(&socket);
+        fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(socket).unwrap();
         Self { listener }
     }

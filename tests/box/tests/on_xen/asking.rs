@@ -77,10 +77,19 @@ pub fn play(report: &mut Report, dom0: &mut Dom0<'_>) {
         recorded(dom0, ["deny", "refused"])
     });
     report.case(again, || {
-        let other = "test $(pgrep -x bulkhead-prompt) -ne";
-        let before = dom0.succeed("pgrep -x bulkhead-prompt && pkill -KILL -x bulkhead-prompt")?;
+        // The older of the two starts the other one again.
+        let other =
+            "test $(pgrep -cx bulkhead-prompt) -eq 2 && test $(pgrep -nx bulkhead-prompt) -ne";
+        let before =
+            dom0.succeed("pgrep -nx bulkhead-prompt && pkill -KILL -nx bulkhead-prompt")?;
         dom0.await_success(&format!("{other} {}", before.trim()))?;
-        dom0.await_success("bulkhead status | grep -v 'no prompt' | grep -q rules")
+        dom0.await_success("bulkhead status | grep -v 'no prompt' | grep -q rules")?;
+        let place = "stat -c '%a %U %G' /run/bulkhead/session";
+        ensure!(
+            dom0.succeed(place)? == "2770 root bulkhead\n",
+            "it listens elsewhere"
+        );
+        Ok(())
     });
 }
 
