@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod activate;
+mod domains;
 mod keeping;
 mod place;
 pub mod service;

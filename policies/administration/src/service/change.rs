@@ -15,6 +15,7 @@ use policy_ledger::rfc3339;
 use super::refusal::Refusal;
 use super::request::{File, Token};
 use crate::activate::{NotActivated, activate};
+use crate::domains::domains;
 use crate::keeping::prune;
 use crate::set::Set;
 use crate::write::replace_file;
@@ -153,7 +154,7 @@ impl Machine {
             return Err(Refusal::Other(message).into());
         }
         let changed = live.with(&path, content);
-        check(&changed, &path, content.is_none())?;
+        check(&changed, &path, content.is_none(), &self.layout)?;
         let service = edit.service;
         let about = |message: String| About {
             author: caller.to_owned(),
@@ -208,7 +209,7 @@ pub(super) fn expect(file: &File, token: &Token, before: Option<&[u8]>) -> Resul
 }
 
 /// Whether a changed set may go live. Of other files than the caller's no text is told.
-fn check(changed: &Set, path: &str, removed: bool) -> Result<Policy, Refusal> {
+fn check(changed: &Set, path: &str, removed: bool, layout: &Layout) -> Result<Policy, Refusal> {
     let policy = changed
         .policy()
         .map_err(|rejected| Refusal::Syntax(told(changed, path, removed, &rejected)))?;
@@ -216,8 +217,15 @@ fn check(changed: &Set, path: &str, removed: bool) -> Result<Policy, Refusal> {
         let at = d.span.map(|span| sources.location(span));
         at.map_or_else(String::new, |at| short(changed, &at.file, at.line))
     };
-    // Here only files that declare their domains can be met.
-    let unmet = changed.unmet(&policy, &System::default());
+    let (around, why) = match domains(layout) {
+        Ok(around) => (around, String::new()),
+        // Only files that declare their domains can be met.
+        Err(why) => (
+            System::default(),
+            format!(" (without the domains there are: {why})"),
+        ),
+    };
+    let unmet = changed.unmet(&policy, &around);
     let places: Vec<_> = unmet
         .iter()
         .flat_map(|unmet| unmet.failures.iter().map(|d| places(d, &unmet.sources)))
@@ -226,7 +234,7 @@ fn check(changed: &Set, path: &str, removed: bool) -> Result<Policy, Refusal> {
     match places.is_empty() {
         true => Ok(policy),
         false => Err(Refusal::Other(format!(
-            "expectations are not met: {}",
+            "expectations are not met: {}{why}",
             places.join(", ")
         ))),
     }

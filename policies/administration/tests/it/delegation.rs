@@ -2,8 +2,11 @@
 //! The services `policy.*`, as a domain meets them.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bulkhead_types::Layout;
 use policy_administration::service::{Request, serve};
@@ -68,6 +71,22 @@ impl Machine {
                 format!("! {refusal}")
             }
         }
+    }
+
+    /// A domain manager that is asked once, and answers that there are these domains.
+    fn domains(&self, document: &str) -> thread::JoinHandle<()> {
+        let socket = self.layout().internal_socket();
+        fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answer = format!("0\0{document}");
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = String::new();
+            stream.read_to_string(&mut asked).unwrap();
+            assert!(asked.contains("internal.GetSystemInfo"), "{asked:?}");
+            stream.write_all(answer.as_bytes()).unwrap();
+            fs::remove_file(socket).unwrap();
+        })
     }
 
     /// The file as it is live.
@@ -199,7 +218,7 @@ fn what_would_make_the_policy_invalid_changes_nothing_and_tells_no_text_of_other
     insta::assert_snapshot!(machine.call("policy.include.Remove+admin", "any"), @"! PolicyAdminSyntaxException 90-default.policy:1: including a file that will be removed");
     // A test of dom0 stands against it.
     let input = "any\nqubes.Filecopy * work vault allow\n";
-    insta::assert_snapshot!(machine.call("policy.Replace+30-user", input), @"! PolicyAdminException expectations are not met: 90-default.test:4");
+    insta::assert_snapshot!(machine.call("policy.Replace+30-user", input), @"! PolicyAdminException expectations are not met: 90-default.test:4 (without the domains there are: the domain manager cannot be asked: no such file or directory)");
     let binary = Request::read("policy.Replace+30-user", None, &b"any\n\xff\xfe"[..]).unwrap();
     let refusal = serve(&machine.layout(), "mgmt", &binary).unwrap_err();
     insta::assert_snapshot!(refusal, @"PolicyAdminSyntaxException `30-user.policy` is not UTF-8");
@@ -339,4 +358,24 @@ fn an_argument_is_handed_out_once_and_calls_with_it_are_allowed() {
         unnamed.starts_with("! PolicyAdminProtocolException"),
         "{unnamed}"
     );
+}
+
+#[test]
+fn expectations_that_declare_no_domains_are_about_those_there_are() {
+    let machine = Machine::new();
+    let tests = "work -> vault qubes.Filecopy deny\n";
+    fs::write(machine.file("40-ours.test"), tests).unwrap();
+    let own = format!("any\n{OWN}# Changed.\n");
+    insta::assert_snapshot!(machine.call("policy.Replace+30-user", &own), @"! PolicyAdminException expectations are not met: 40-ours.test:1 (without the domains there are: the domain manager cannot be asked: no such file or directory)");
+    assert_eq!(machine.live("30-user.policy"), None);
+    let known = r#"{"domains": {"work": {"type": "AppVM"}, "vault": {"type": "AppVM"}}}"#;
+    let manager = machine.domains(known);
+    assert_eq!(machine.call("policy.Replace+30-user", &own), "");
+    manager.join().unwrap();
+    assert!(machine.live("30-user.policy").unwrap().contains("Changed"));
+    // What would break it is refused with the domains there are, too.
+    let manager = machine.domains(known);
+    let own = "any\nqubes.Filecopy * work vault allow\n";
+    insta::assert_snapshot!(machine.call("policy.Replace+30-user", own), @"! PolicyAdminException expectations are not met: 40-ours.test:1, 90-default.test:4");
+    manager.join().unwrap();
 }

@@ -300,7 +300,7 @@ fn a_rule_is_taken_out_by_its_place_or_its_words() {
     !   |
     !   = note: no rule decided
     !
-    ! hint: what was live still is; change the policy or its tests
+    ! hint: what was live still is; the domain manager does not tell of domains, so that only tests that declare their own can pass: start it, or change the policy or its tests
     [exit code 1]
     ");
     let told = change(
