@@ -49,7 +49,10 @@ async fn listen(
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let first = line(&mut reader).await?.unwrap_or_default();
+    // Whoever looks whether somebody listens says nothing.
+    let Some(first) = line(&mut reader).await? else {
+        return Ok(());
+    };
     if OwnCall::is_one(&first) {
         let call = OwnCall::parse(&first).map_err(io::Error::other)?;
         let place = places.try_acquire();

@@ -3,8 +3,8 @@
 
 use bulkhead_types::Service;
 
-/// How much of a service with its argument is shown in a log.
-const SERVICE_SHOWN: usize = 120;
+/// How many bytes of a service with its argument are shown in a log or a message.
+pub const SERVICE_SHOWN: usize = 120;
 
 /// A service text: what is outside `A-Z a-z 0-9 _ - . +` becomes `_`.
 pub fn service_text(bytes: &[u8]) -> String {

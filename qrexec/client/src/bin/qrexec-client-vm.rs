@@ -15,7 +15,8 @@ use qrexec_client::guest_arguments::{GuestArguments, HELP};
 use qrexec_client::{NoCode, Streams, announce, meet, print_help, print_usage, relay};
 use qrexec_protocol::agent_link::Connection;
 use qrexec_protocol::exit;
-use qrexec_protocol::limits::TARGET_LEN;
+use qrexec_protocol::limits::{SERVICE_FIELD_MAX, TARGET_LEN};
+use qrexec_protocol::sanitize::{SERVICE_SHOWN, for_log, service_for_log};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
 use qrexec_relay::{Local, Orders, Program, Sink, Traffic, complain, hear_of_one_socket, say};
 
@@ -46,8 +47,12 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     // The old sign of a keyword, as scripts still write it.
     let target = arguments.target.replace('$', "@");
     let service = &arguments.service;
-    Service::parse(service)
-        .with_context(|| format!("`{}` is no service", service.escape_debug()))?;
+    let known = Service::parse(service).with_context(|| {
+        format!(
+            "`{}` is no service",
+            for_log(service.as_bytes(), SERVICE_SHOWN)
+        )
+    })?;
     for text in [&target, &arguments.source_qube] {
         if text.len() >= TARGET_LEN {
             bail!("`{}` is too long for a domain", text.escape_debug());
@@ -55,7 +60,8 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     }
     hear_of_one_socket().context("cannot hear a signal")?;
     let what = format!(
-        "the call of {service} in {}",
+        "the call of {} in {}",
+        service_for_log(&known),
         if target.is_empty() {
             "@default"
         } else {
@@ -71,7 +77,17 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
             // Scripts know these two words; a person at a terminal gets more.
             say("Request refused");
             if io::stderr().is_terminal() {
-                say(format!("error: {what} was refused by policy"));
+                say(match trigger.is_too_long() {
+                    true => format!(
+                        "error: {what} was not made: service and argument have {} bytes, and {} may be sent",
+                        service.len(),
+                        SERVICE_FIELD_MAX - 1
+                    ),
+                    false => format!(
+                        "error: {what} was refused: policy forbids it, or dom0 could not make it; \
+                         dom0's log says which"
+                    ),
+                });
             }
             return Ok(exit::REFUSED);
         }

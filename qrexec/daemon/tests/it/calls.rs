@@ -259,6 +259,29 @@ fn what_a_domain_writes_on_a_terminal_is_made_harmless_unless_told_otherwise() {
 }
 
 #[test]
+fn a_person_whose_call_is_not_made_is_told_why_in_a_few_words() {
+    let fixture = Fixture::new();
+    fixture.policy(Box::new(|_| "result=deny\n".into()));
+    fixture.domain(1, "work");
+    let long = format!("test.Long+{}", "a".repeat(64_990));
+    let shown = ["test.Echo+x", &long]
+        .map(|service| on_a_terminal(&fixture.domain_calls(1, "personal", service)));
+    let expected = [
+        "Request refused\n\
+         error: the call of test.Echo+x in personal was refused: policy forbids it, or dom0 could not make \
+         it; dom0's log says which\n"
+            .to_owned(),
+        format!(
+            "Request refused\n\
+             error: the call of test.Long+{}… in personal was not made: service and argument have 65000 \
+             bytes, and 64999 may be sent\n",
+            "a".repeat(110)
+        ),
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn a_local_program_talks_with_the_service() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
