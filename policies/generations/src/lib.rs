@@ -31,13 +31,16 @@
 //! Trusts who can write these directories, apart from what signatures are asked for.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod disk;
+mod files;
 mod keys;
 mod manifest;
 mod prune;
 mod store;
 
+pub use files::read_files;
 pub use keys::{Key, KeyError, Keys, SigningKey};
 pub use manifest::{About, Activation, Files, Manifest, Signature, sha256_hex};
 pub use prune::{Keeping, Pruned};
-pub use store::{Generation, LiveFiles, Store, StoreError, Unsigned, live_files, read_files};
+pub use store::{Generation, LiveFiles, Store, StoreError, Unsigned, live_files};

@@ -2,26 +2,20 @@
 //! The generations of a machine, and which of them is live.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::disk::Disk;
+use crate::files::read_files;
 use crate::keys::Keys;
 use crate::manifest::{Activation, Files, Manifest, Signature, sha256_hex};
-
-/// A set holds so many files, of so many bytes each, at most.
-const FILES_MAX: usize = 4096;
-const FILE_MAX: u64 = 16 << 20;
-/// Directories in a set are this deep at most.
-const DEPTH_MAX: usize = 4;
 
 /// Where generations are kept.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
 }
 
 /// A generation as it was read.
@@ -108,7 +102,7 @@ impl Store {
         self.directory(number).join("files")
     }
 
-    fn generations(&self) -> PathBuf {
+    pub(crate) fn generations(&self) -> PathBuf {
         self.root.join("generations")
     }
 
@@ -247,171 +241,6 @@ impl Store {
         };
         Ok((number, live))
     }
-
-    /// Keeps a set as a generation, and makes it live.
-    ///
-    /// # Errors
-    ///
-    /// An owner's signature is missing, or the disk says no: then what was live still is.
-    pub fn apply(
-        &self,
-        keys: &Keys,
-        manifest: &Manifest,
-        files: &Files,
-        signatures: &[Signature],
-    ) -> Result<(), StoreError> {
-        self.apply_by_steps(keys, manifest, files, signatures, &mut || Ok(()))
-    }
-
-    /// As [`Self::apply`]; `step` is told before each durable step, and may stop there.
-    #[doc(hidden)]
-    pub fn apply_by_steps(
-        &self,
-        keys: &Keys,
-        manifest: &Manifest,
-        files: &Files,
-        signatures: &[Signature],
-        step: &mut dyn FnMut() -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        self.signed(keys, manifest, signatures)?;
-        let mut disk = Disk { step };
-        let root = &self.root;
-        disk.make_directory(&self.generations())
-            .map_err(failed("make", root))?;
-        let _lock = self.lock()?;
-        if self.next()? != (manifest.number, manifest.parent.clone()) {
-            return Err(StoreError::Overtaken);
-        }
-        let place = self.directory(manifest.number);
-        self.write(&mut disk, &place, manifest, files, signatures)
-            .map_err(failed("write", &place))?;
-        self.switch(
-            &mut disk,
-            &Activation {
-                number: manifest.number,
-                what: "apply".to_owned(),
-                by: manifest.about.author.clone(),
-                time: manifest.about.time.clone(),
-                previous: self.previous(manifest.number)?,
-            },
-        )
-    }
-
-    /// What was live before a generation goes live.
-    fn previous(&self, number: u64) -> Result<Option<u64>, StoreError> {
-        let live = self.live()?;
-        match live == Some(number) {
-            true => Ok(self.activation(number).and_then(|note| note.previous)),
-            false => Ok(live),
-        }
-    }
-
-    fn write(
-        &self,
-        disk: &mut Disk<'_>,
-        place: &Path,
-        manifest: &Manifest,
-        files: &Files,
-        signatures: &[Signature],
-    ) -> io::Result<()> {
-        let aside = self.generations().join("new");
-        disk.remove_all(&aside)?;
-        let mut directories = vec![aside.clone(), aside.join("files")];
-        disk.make_directory(&aside.join("files"))?;
-        for (path, bytes) in files {
-            let path = aside.join("files").join(path);
-            if let Some(directory) = path
-                .parent()
-                .filter(|d| !directories.iter().any(|k| k == d))
-            {
-                disk.make_directory(directory)?;
-                directories.push(directory.to_owned());
-            }
-            disk.write(&path, bytes)?;
-        }
-        disk.write(&aside.join("manifest.json"), &manifest.to_bytes())?;
-        disk.write(
-            &aside.join("signatures.json"),
-            &serde_json::to_vec_pretty(signatures)?,
-        )?;
-        for directory in directories.iter().rev() {
-            disk.sync(directory)?;
-        }
-        disk.rename(&aside, place)?;
-        disk.sync(&self.generations())
-    }
-
-    /// Makes a generation live again, whatever is live now; `by` and `time` say who does, when.
-    ///
-    /// # Errors
-    ///
-    /// It is damaged, an owner's signature is missing, or the disk says no.
-    pub fn roll_back(
-        &self,
-        keys: &Keys,
-        number: u64,
-        by: &str,
-        time: &str,
-    ) -> Result<Generation, StoreError> {
-        // Under the lock, so that its files cannot go meanwhile.
-        let _lock = self.lock()?;
-        let (generation, _) = self.verified(number)?;
-        self.signed(keys, &generation.manifest, &generation.signatures)?;
-        let step = &mut || Ok(());
-        self.switch(
-            &mut Disk { step },
-            &Activation {
-                number,
-                what: "rollback".to_owned(),
-                by: by.to_owned(),
-                time: time.to_owned(),
-                previous: self.previous(number)?,
-            },
-        )?;
-        Ok(generation)
-    }
-
-    fn switch(&self, disk: &mut Disk<'_>, activation: &Activation) -> Result<(), StoreError> {
-        let (aside, current) = (self.root.join("current.new"), self.current());
-        let (note, note_aside) = (self.note(), self.root.join("activation.new"));
-        let target = Path::new("generations")
-            .join(format!("{:06}", activation.number))
-            .join("files");
-        let mut switch = || {
-            disk.remove_all(&note_aside)?;
-            disk.write(&note_aside, &serde_json::to_vec_pretty(activation)?)?;
-            disk.rename(&note_aside, &note)?;
-            disk.remove_all(&aside)?;
-            disk.link(&target, &aside)?;
-            disk.rename(&aside, &current)?;
-            disk.sync(&self.root)
-        };
-        switch().map_err(failed("switch", &current))
-    }
-
-    fn note(&self) -> PathBuf {
-        self.root.join("activation.json")
-    }
-
-    /// How a generation became live, if that is known. The note is written before the switch, so
-    /// it may be about one that never did.
-    pub(crate) fn activation(&self, number: u64) -> Option<Activation> {
-        let bytes = fs::read(self.note()).ok()?;
-        let activation: Activation = serde_json::from_slice(&bytes).ok()?;
-        (activation.number == number).then_some(activation)
-    }
-
-    pub(crate) fn lock(&self) -> Result<File, StoreError> {
-        let path = self.root.join("lock");
-        let mut options = File::options();
-        let file = options.create(true).write(true).truncate(false).open(&path);
-        let file = file.map_err(failed("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy),
-            Err(fs::TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
-        }
-    }
 }
 
 /// The live generation.
@@ -449,65 +278,4 @@ pub fn live_files(store: &Store, keys: &Keys) -> Result<Option<LiveFiles>, Store
         generation,
         files,
     }))
-}
-
-/// Reads a directory of policy files with what is below it. Hidden files are passed over.
-///
-/// # Errors
-///
-/// Something is no regular file, or the set is too large.
-pub fn read_files(directory: &Path) -> Result<Files, StoreError> {
-    let mut files = Files::new();
-    read_below(directory, "", 0, &mut files)?;
-    Ok(files)
-}
-
-fn read_below(
-    directory: &Path,
-    prefix: &str,
-    depth: usize,
-    files: &mut Files,
-) -> Result<(), StoreError> {
-    let unfit = |path: &Path, what| StoreError::Unfit {
-        path: path.to_owned(),
-        what,
-    };
-    for entry in fs::read_dir(directory).map_err(failed("read", directory))? {
-        let entry = entry.map_err(failed("read", directory))?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name
-            .to_str()
-            .ok_or_else(|| unfit(&path, "its name is not UTF-8"))?;
-        if name.starts_with('.') {
-            continue;
-        }
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) => metadata,
-            // Somebody has removed it since the directory was listed; a link to nowhere is still there.
-            Err(_) if is_gone(&path) => continue,
-            Err(error) => return Err(failed("read", &path)(error)),
-        };
-        if metadata.is_dir() {
-            if depth == DEPTH_MAX {
-                return Err(unfit(&path, "directories are too deep"));
-            }
-            read_below(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
-        } else if !metadata.is_file() {
-            return Err(unfit(&path, "it is no regular file"));
-        } else if metadata.len() > FILE_MAX || files.len() == FILES_MAX {
-            return Err(unfit(&path, "it is too large, or there are too many"));
-        } else {
-            match fs::read(&path) {
-                Ok(bytes) => files.insert(format!("{prefix}{name}"), bytes),
-                Err(_) if is_gone(&path) => continue,
-                Err(error) => return Err(failed("read", &path)(error)),
-            };
-        }
-    }
-    Ok(())
-}
-
-fn is_gone(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
