@@ -6,6 +6,7 @@ mod audit;
 pub mod control;
 mod grant;
 mod quota;
+mod record;
 mod trace;
 
 pub use grant::covering;

@@ -9,7 +9,7 @@ use policy_ledger::{Entry, Query};
 use policyd::control::Request;
 use serde::Deserialize;
 
-use super::{audit, control};
+use super::{control, record};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::print;
@@ -58,7 +58,7 @@ pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> 
                 shown += 1;
                 match json {
                     true => print(&line)?,
-                    false => print(&format!("{}\n", audit::told(&entry)))?,
+                    false => print(&format!("{}\n", record::told(&entry)))?,
                 }
             }
             Ok(Line::Missed { missed }) => eprintln!("warning: {missed} records went by unseen"),
