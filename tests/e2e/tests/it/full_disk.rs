@@ -71,11 +71,11 @@ fn a_domain_that_does_not_fit_is_not_there() {
     ];
     let (code, complaint) = scene.fails(&create);
     assert_eq!(code, 1);
-    assert!(complaint.contains("No space left on device"), "{complaint}");
+    assert!(complaint.contains("no space left on device"), "{complaint}");
     assert!(!scene.domains().iter().any(|domain| domain.name == "bank"));
 
     let (_, complaint) = scene.fails(&["bulkhead", "start", "personal"]);
-    assert!(complaint.contains("No space left on device"), "{complaint}");
+    assert!(complaint.contains("no space left on device"), "{complaint}");
     let state = |name: &str| {
         scene
             .domains()
