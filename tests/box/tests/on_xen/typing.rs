@@ -63,7 +63,8 @@ pub fn play(report: &mut Report, dom0: &mut Dom0<'_>) {
         }
         shown?;
         // The menu has the keyboard until it has gone.
-        dom0.await_success(&format!("{SEEN} && ! grep -qF '\"title\":\"[work] \"' seen"))?;
+        let menu = r#""title":"\[work] "[^}]*"viewable":true"#;
+        dom0.await_success(&format!("{SEEN} && ! grep -q '{menu}' seen"))?;
         // No key is held any more where it was pressed: a plain letter is one. A person whose letters came
         // to nothing types them again.
         let gone = format!(
