@@ -107,6 +107,7 @@ pub(crate) async fn go_live(state: &Shared, read: ReadPolicy) -> io::Result<()> 
             let before = state.borrow_mut().take_policy(read, compiled);
             return aside(move || drop(before)).await;
         }
+        aside(move || drop((compiled, system))).await?;
     }
 }
 
@@ -122,7 +123,14 @@ pub(crate) async fn take_system(state: &Shared, system: System, runs: Runs) -> i
             drop(policy);
             return aside(move || drop(before)).await;
         }
+        aside(move || drop((compiled, policy))).await?;
     }
+}
+
+/// Leaves nothing to decide by: the domain manager has gone silent.
+pub(crate) async fn lose_system(state: &Shared) -> io::Result<()> {
+    let before = state.borrow_mut().lose_system();
+    aside(move || drop(before)).await
 }
 
 fn is_held(now: Option<&Arc<System>>, then: Option<&Arc<System>>) -> bool {

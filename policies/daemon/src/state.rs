@@ -225,9 +225,10 @@ impl State {
     }
 
     /// The domain manager has gone silent: nothing is allowed until it is back.
-    pub(crate) fn lose_system(&mut self) {
-        self.compiled = None;
+    pub(crate) fn lose_system(&mut self) -> Before {
+        let before = self.before();
         self.set_system(None, Runs::default());
+        before
     }
 
     fn set_system(&mut self, system: Option<Arc<System>>, runs: Runs) {

@@ -68,8 +68,11 @@ pub(crate) async fn watch(socket: &Path, state: &Shared, bell: &Doorbell) {
     loop {
         let mut heard = false;
         let Err(ended) = watch_once(socket, state, bell, &mut heard).await;
-        state.borrow_mut().lose_system();
+        let freed = prepare::lose_system(state).await;
         bell.tried.notify_waiters();
+        if let Err(error) = freed {
+            warn!("what decided before is not freed: {error}");
+        }
         if heard || !told {
             let cause = std::error::Error::source(&ended).map(|cause| format!(": {cause}"));
             let cause = cause.unwrap_or_default();
