@@ -22,7 +22,7 @@ pub struct Record {
     /// None where nobody listens.
     line: Option<UnixStream>,
     begun: Instant,
-    report: Option<Report>,
+    report: Report,
 }
 
 impl Record {
@@ -37,48 +37,36 @@ impl Record {
         Self {
             line: say().ok(),
             begun,
-            report: DomainName::parse(DomainName::DOM0)
-                .ok()
-                .map(OwnCall::report),
+            // Only the policy daemon knows the number.
+            report: Report::begun(0, DomainName::dom0()),
         }
     }
 
     /// The service's place has taken the call.
     pub fn started(&mut self) {
-        let now = self.begun.elapsed();
-        self.note(|report| report.start = Some(now));
+        self.report.start = Some(self.begun.elapsed());
     }
 
     /// Caller and service have met.
     pub fn connected(&mut self) {
-        let now = self.begun.elapsed();
-        self.note(|report| report.connect = Some(now));
+        self.report.connect = Some(self.begun.elapsed());
     }
 
     /// What has passed through the channel of the call.
     pub fn moved(&mut self, traffic: Traffic) {
-        let begun = self.begun;
-        self.note(|report| {
-            report.sent = Some(traffic.sent);
-            report.received = Some(traffic.received);
-            report.first_byte = traffic
-                .first_answer
-                .map(|at| at.saturating_duration_since(begun));
-        });
+        self.report.sent = Some(traffic.sent);
+        self.report.received = Some(traffic.received);
+        let answered = traffic.first_answer;
+        self.report.first_byte = answered.map(|at| at.saturating_duration_since(self.begun));
     }
 
     /// The call is over.
     pub fn end(mut self, how: String) {
-        let now = self.begun.elapsed();
-        self.note(|report| (report.end, report.how) = (now, how));
-        if let (Some(line), Some(report)) = (&mut self.line, &self.report) {
+        (self.report.end, self.report.how) = (self.begun.elapsed(), how);
+        if let Some(line) = &mut self.line {
             // What the policy daemon does not take now, it does without.
-            let _ = line.write_all(&report.encode());
+            let _ = line.write_all(&self.report.encode());
         }
-    }
-
-    fn note(&mut self, note: impl FnOnce(&mut Report)) {
-        self.report.as_mut().map(note);
     }
 }
 

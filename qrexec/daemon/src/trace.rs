@@ -95,16 +95,8 @@ impl Trace {
         running: Running,
     ) -> Self {
         let report = Report {
-            record: record.unwrap_or(0),
-            source: reporter.source.clone(),
             policy: begun.elapsed(),
-            start: None,
-            connect: None,
-            first_byte: None,
-            end: Duration::ZERO,
-            sent: None,
-            received: None,
-            how: String::new(),
+            ..Report::begun(record.unwrap_or(0), reporter.source.clone())
         };
         Self {
             call,

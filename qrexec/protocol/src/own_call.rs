@@ -3,17 +3,14 @@
 //!
 //! Dom0 needs no permission, so nobody answers and nobody is waited for. It stands on the socket of
 //! [`crate::under_way`], which is ours alone: a first line `dom0 TARGET SERVICE`, and when the call is
-//! over a [`Report`] without a number (`record=0`), since only the policy daemon knows it. Where the
+//! over a [`Report`](crate::report::Report) without a number (`record=0`), since only the policy daemon knows it. Where the
 //! stream ends without one, the program has gone.
 
 use std::fmt;
-use std::time::Duration;
 
-use bulkhead_types::DomainName;
 use thiserror::Error;
 
 use crate::command::{Action, CommandLine};
-use crate::report::Report;
 
 /// The most bytes that the text of a service has here; the rest is cut off.
 pub const SERVICE_MAX: usize = 300;
@@ -69,22 +66,6 @@ impl OwnCall {
             target: target.to_owned(),
             service: service.to_owned(),
         })
-    }
-
-    /// The report of a call of dom0 of which nothing is known yet.
-    pub fn report(source: DomainName) -> Report {
-        Report {
-            record: 0,
-            source,
-            policy: Duration::ZERO,
-            start: None,
-            connect: None,
-            first_byte: None,
-            end: Duration::ZERO,
-            sent: None,
-            received: None,
-            how: String::new(),
-        }
     }
 }
 

@@ -39,6 +39,22 @@ pub struct Report {
 }
 
 impl Report {
+    /// That of a call of which nothing is known yet but who calls.
+    pub fn begun(record: u64, source: DomainName) -> Self {
+        Self {
+            record,
+            source,
+            policy: Duration::ZERO,
+            start: None,
+            connect: None,
+            first_byte: None,
+            end: Duration::ZERO,
+            sent: None,
+            received: None,
+            how: String::new(),
+        }
+    }
+
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = format!("record={}\nsource={}\n", self.record, self.source);
