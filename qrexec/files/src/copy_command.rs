@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{self, FAILED, NO_SERVICE, REFUSED, complain, failure};
+use crate::report::{self, FAILED, NO_SERVICE, PROBLEM, REFUSED, complain, failure};
 use crate::send::{Links, SendError, Sent, Survey, as_asked, remove, send_with};
 
 const SERVICE: &str = "qubes.Filecopy";
@@ -92,6 +92,15 @@ pub enum Mode {
     Move,
 }
 
+impl Mode {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Move => "move",
+        }
+    }
+}
+
 /// Runs one of the two commands.
 pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
     // Known before anybody is asked, so that what cannot work needs no permission.
@@ -111,14 +120,6 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
     };
     let target = &arguments.target;
     match (sent, code) {
-        (_, REFUSED) => {
-            let verb = if mode == Mode::Copy { "copy" } else { "move" };
-            report::error(format_args!(
-                "{} may not {verb} files to {target}: refused by policy",
-                own_name()
-            ));
-            ExitCode::from(REFUSED)
-        }
         (Ok(sent), 0) => match mode {
             Mode::Copy => ExitCode::SUCCESS,
             Mode::Move => remove_sent(&sent, arguments),
@@ -127,6 +128,14 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             report::error(format_args!(
                 "{target} has the files, but its service ended with exit code {code}"
             ));
+            ExitCode::from(code)
+        }
+        (Err(SendError::NoAnswer(_)), PROBLEM | REFUSED) => {
+            let (own, verb) = (own_name(), mode.verb());
+            report::no_call(
+                format_args!("{own} could not {verb} files to {target}"),
+                code,
+            );
             ExitCode::from(code)
         }
         (Err(SendError::NoAnswer(_)), NO_SERVICE) => {

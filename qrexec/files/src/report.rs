@@ -7,10 +7,12 @@
 
 use std::error::Error;
 use std::fmt::{Arguments, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-/// Refused by policy, as qrexec's clients report it.
+/// No call came about, or its service could not be started, as qrexec's clients report it.
+pub const PROBLEM: u8 = 125;
+/// Refused, or ended with its permission, as qrexec's clients report it.
 pub const REFUSED: u8 = 126;
 /// Allowed, but there is no such service, as qrexec's clients report it.
 pub const NO_SERVICE: u8 = 127;
@@ -45,6 +47,18 @@ fn text(error: &dyn Error, hint: Option<&str>) -> String {
 /// Says an error that has no other cause.
 pub fn error(what: Arguments<'_>) {
     say(&format!("error: {what}"));
+}
+
+/// Says what has not come about, where the call for it ended with [`PROBLEM`] or [`REFUSED`].
+///
+/// Why is for `qrexec-client-vm` to say, which has done so: who knows the code alone could only guess. But that a
+/// call was refused is all that it says where nobody sits at a terminal.
+pub fn no_call(what: Arguments<'_>, code: u8) {
+    let hint = match code {
+        REFUSED if !io::stderr().is_terminal() => "\nhint: dom0's log says why",
+        _ => "",
+    };
+    say(&format!("error: {what}{hint}"));
 }
 
 /// Says what is worth knowing although all went well.

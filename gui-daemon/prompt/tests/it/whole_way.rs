@@ -53,7 +53,8 @@ fn a_key_refuses_and_the_guest_hears_no_more_than_that() {
     insta::assert_snapshot!(refusal(call), @r#"
     warning: the local back end isolates nothing: its guests are ordinary processes of this machine, for trying and testing only
     Request refused
-    error: work may not copy files to personal: refused by policy
+    error: work could not copy files to personal
+    hint: dom0's log says why
     "#);
     insta::assert_snapshot!(it.last_record(), @"deny; refused; the user refused");
     it.nothing_arrived();

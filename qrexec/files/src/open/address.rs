@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use thiserror::Error;
 
 use super::viewer::ViewError;
-use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{self, NO_SERVICE, REFUSED, failure};
+use crate::call::{Call, CannotCall, Target};
+use crate::report::{self, NO_SERVICE, PROBLEM, REFUSED, failure};
 
 const SERVICE: &str = "qubes.OpenURL";
 const SCHEMES: [&str; 3] = ["http://", "https://", "ftp://"];
@@ -109,12 +109,9 @@ fn has_prefix(text: &str, scheme: &str) -> bool {
 /// Opens the page in `target` and waits; gives the browser's exit code.
 pub fn open_address_elsewhere(address: &Address, target: &Target) -> ExitCode {
     match ask(address, target) {
-        Ok(REFUSED) => {
-            let name = own_name();
-            report::error(format_args!(
-                "{name} may not open addresses in {target}: refused by policy"
-            ));
-            ExitCode::from(REFUSED)
+        Ok(code @ (PROBLEM | REFUSED)) => {
+            report::no_call(format_args!("the page is not open in {target}"), code);
+            ExitCode::from(code)
         }
         Ok(NO_SERVICE) => {
             report::error(format_args!(

@@ -14,8 +14,8 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::name_field::{BadField, Request};
-use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{self, REFUSED, USAGE, complain, failure};
+use crate::call::{Call, CannotCall, Target};
+use crate::report::{self, PROBLEM, REFUSED, USAGE, complain, failure};
 
 const SERVICE: &str = "qubes.OpenInVM";
 
@@ -39,13 +39,6 @@ enum OpenError {
 /// Opens `file` in `target` and waits; gives the viewer's exit code.
 pub fn open_elsewhere(file: &Path, target: &Target, view_only: bool) -> ExitCode {
     match run(file, target, view_only) {
-        Ok(REFUSED) => {
-            let name = own_name();
-            report::error(format_args!(
-                "{name} may not open files in {target}: refused by policy"
-            ));
-            ExitCode::from(REFUSED)
-        }
         Ok(code) => ExitCode::from(code),
         Err(error @ OpenError::NotAFile(_)) => {
             complain(&error, None);
@@ -99,6 +92,9 @@ fn run(file: &Path, target: &Target, view_only: bool) -> Result<u8, OpenError> {
             report::error(format_args!(
                 "the call failed, so the changes made in {target} are not taken"
             ));
+        } else if matches!(code, PROBLEM | REFUSED) {
+            let file = file.display();
+            report::no_call(format_args!("{file} is not open in {target}"), code);
         }
         return Ok(code);
     }

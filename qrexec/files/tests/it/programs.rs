@@ -11,11 +11,12 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 mod opening;
+mod reasons;
 
 /// Stands in for qrexec: the call ends in a service of the same machine.
 const CLIENT: &str = r#"#!/bin/sh
 case "$1" in
-    forbidden) exit 126 ;;
+    forbidden) echo "Request refused" >&2; exit 126 ;;
     absent) exit 127 ;;
 esac
 export QREXEC_REMOTE_DOMAIN=untrusted HOME="$THERE"
@@ -238,7 +239,9 @@ fn a_move_removes_the_file_only_after_it_arrived() {
     let path = guests.file("a.txt", "hello");
     assert_snapshot!(told(&guests.run("bulkhead-move", &["forbidden", "a.txt"])), @"
     exit 126
-    error: OWN may not move files to forbidden: refused by policy
+    Request refused
+    error: OWN could not move files to forbidden
+    hint: dom0's log says why
     ");
     assert!(path.exists());
     assert_snapshot!(told(&guests.run("bulkhead-move", &["work", "a.txt"])), @"exit 0");
@@ -306,7 +309,9 @@ fn each_way_to_fail_has_its_own_words() {
     guests.file("a.txt", "hello");
     assert_snapshot!(told(&guests.run("bulkhead-copy", &["forbidden", "a.txt"])), @"
     exit 126
-    error: OWN may not copy files to forbidden: refused by policy
+    Request refused
+    error: OWN could not copy files to forbidden
+    hint: dom0's log says why
     ");
     assert_snapshot!(told(&guests.run("bulkhead-copy", &["absent", "a.txt"])), @"
     exit 127
@@ -319,7 +324,9 @@ fn each_way_to_fail_has_its_own_words() {
     ");
     assert_snapshot!(told(&guests.run("bulkhead-open", &["--domain", "forbidden", "a.txt"])), @"
     exit 126
-    error: OWN may not open files in forbidden: refused by policy
+    Request refused
+    error: a.txt is not open in forbidden
+    hint: dom0's log says why
     ");
     assert_snapshot!(told(&guests.run("bulkhead-open", &["--domain", "work", "none.txt"])), @"
     exit 2

@@ -37,7 +37,7 @@ fn without_policyd(dom0: &Dom0<'_>) -> anyhow::Result<()> {
     let refused = dom0.fails(
         "bulkhead run work -- bulkhead-copy personal note",
         126,
-        &["work may not copy files to personal"],
+        &["work could not copy files to personal"],
     );
     let told = dom0.run("bulkhead status");
     dom0.succeed("mv /usr/bin/policyd.away /usr/bin/policyd")?;
@@ -142,7 +142,7 @@ fn without_a_policy(dom0: &Dom0<'_>) -> anyhow::Result<()> {
         dom0.fails(
             "bulkhead run work -- bulkhead-copy personal note",
             126,
-            &["work may not copy files to personal"],
+            &["work could not copy files to personal"],
         )
     });
     dom0.succeed(&format!("mv {POLICY}.away {POLICY} && pkill -9 -x policyd"))?;

@@ -81,7 +81,7 @@ fn without_the_policy_daemon_calls_are_refused() {
     let (code, complaint) = scene.fails(&copy);
     assert_eq!(code, 126, "{complaint}");
     assert!(
-        complaint.contains("work may not copy files to personal"),
+        complaint.contains("work could not copy files to personal"),
         "{complaint}"
     );
 

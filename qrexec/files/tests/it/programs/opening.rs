@@ -167,7 +167,9 @@ fn a_page_is_shown_by_the_browser_there() {
     let output = open(&guests, "", &["--domain", "forbidden", address]);
     assert_snapshot!(told(&output), @"
     exit 126
-    error: OWN may not open addresses in forbidden: refused by policy
+    Request refused
+    error: the page is not open in forbidden
+    hint: dom0's log says why
     ");
     let output = open(&guests, "", &["http://a b"]);
     assert_snapshot!(told(&output), @"
