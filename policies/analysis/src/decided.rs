@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::outcome::{Outcome, Values};
 use crate::plane::Plane;
-use crate::relation::{Outcome, Values};
 
 /// What becomes of some calls.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

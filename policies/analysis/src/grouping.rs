@@ -4,7 +4,7 @@
 //!
 //! Nobody calls itself, so what a caller lacks in its own column alone makes it like no less.
 
-use crate::relation::Kind;
+use crate::kind::Kind;
 use crate::together::together;
 use crate::who::{Cell, Matrix};
 

@@ -19,10 +19,12 @@ use bulkhead_policy::{
     Action, Diagnostic, DomainRef, Pattern, Policy, Redirect, Rule, ServicePattern, System, nearest,
 };
 
+use crate::kind::kinds_of;
 use crate::missing;
+use crate::outcome::{Outcome, Values};
 use crate::plane::Plane;
 use crate::reach::{self, Networks};
-use crate::relation::{Outcome, Relation, Values, kinds_of};
+use crate::relation::Relation;
 use crate::services::{self, Power};
 use crate::shadow::shadowed;
 

@@ -17,8 +17,10 @@ use std::collections::{HashMap, VecDeque};
 use bulkhead_policy::{Diagnostic, Domain, Policy, System};
 use bulkhead_types::DomainName;
 
+use crate::kind::kinds_of;
+use crate::outcome::{Outcome, Values};
 use crate::plane::{DISPVM, Plane, Row};
-use crate::relation::{Outcome, Relation, Values, kinds_of};
+use crate::relation::Relation;
 use crate::services::{self, Power};
 
 /// The domain that gives each one its network; `None` for one that has none. Domains that are

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use bulkhead_policy::{Policy, Rule, System};
 
 use crate::decided::Decided;
+use crate::kind::{Kind, kinds_of};
+use crate::outcome::{Outcome, Values};
 use crate::plane::Plane;
-use crate::relation::{Kind, Outcome, Relation, Values, kinds_of};
+use crate::relation::Relation;
 
 /// Calls of one service from one caller that are not refused, and why.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ impl State {
     pub(crate) fn decide(&mut self, question: &Question, now: Moment) -> Decision {
         // Dom0 asks on behalf of people who look at things; that is not counted.
         if !question.just_evaluate
-            && let Err(reached) = self.quotas.ask(&question.source, now.boot)
+            && let Err(reached) = self.quotas.questions.ask(&question.source, now.boot)
         {
             return Decision::over_quota(reached.0);
         }
@@ -36,7 +36,7 @@ impl State {
 
     /// How long the refusal of a domain that asks too much is held back.
     pub(crate) fn hold(&mut self, source: &str, now: Moment) -> Duration {
-        self.quotas.hold(source, now.boot)
+        self.quotas.questions.hold(source, now.boot)
     }
 
     /// Records a decision and gives the answer's bytes: in this order.

@@ -10,8 +10,10 @@ use bulkhead_policy::{Rule, ServicePattern};
 use foldhash::fast::RandomState;
 
 use crate::bits::Bits;
+use crate::kind::Kind;
+use crate::outcome::{Outcome, Renumbered, Values};
 use crate::plane::Plane;
-use crate::relation::{Kind, Outcome, Part, Relation, Renumbered, Values};
+use crate::relation::{Part, Relation};
 
 /// How decisions differ: what becomes of the calls before and after, and by which rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

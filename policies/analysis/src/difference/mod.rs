@@ -17,8 +17,10 @@ use foldhash::fast::RandomState;
 use self::compare::{Found, Key, Pair, Rectangle};
 use crate::bits::Bits;
 use crate::decided::Decided;
+use crate::kind::{Kind, kinds_of};
+use crate::outcome::Outcome;
 use crate::plane::Plane;
-use crate::relation::{Kind, Outcome, Relation, kinds_of};
+use crate::relation::Relation;
 
 /// Calls whose decisions differ in the same way: every service of the list, from every source,
 /// to every target.

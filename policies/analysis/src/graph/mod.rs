@@ -16,8 +16,10 @@ use bulkhead_types::{Color, Label};
 use serde::Serialize;
 
 use crate::bits::Bits;
+use crate::kind::{Kind, kinds_of};
+use crate::outcome::{Outcome, Values};
 use crate::plane::Plane;
-use crate::relation::{Kind, Outcome, Relation, Values, kinds_of};
+use crate::relation::Relation;
 use crate::together::together;
 
 /// A caller or a target.
