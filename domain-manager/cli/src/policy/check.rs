@@ -2,18 +2,64 @@
 //! `bulkhead policy check`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use bulkhead_policy::{Diagnostic, Policy, SourceMap};
+use clap::Args;
 use policy_analysis::{Networks, each_once, lint};
 use policyd::{render, written_files};
 use serde::Serialize;
 
-use super::arguments::{Check, Format};
+use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::diagnostics::DiagnosticText;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = CHECK_HELP)]
+pub struct Check {
+    /// Files that make up a policy by themselves, instead of policy directories
+    #[arg(conflicts_with = "directories")]
+    files: Vec<PathBuf>,
+    /// The files are old-style ones, each named after its service, as `!compat-4.0` reads them
+    #[arg(long, requires = "files", conflicts_with = "old")]
+    old_style: bool,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// Exit with 1 for warnings as well
+    #[arg(long)]
+    strict: bool,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const CHECK_HELP: &str = "\
+Errors keep a policy from going live. Warnings have a code, and keep it from nothing; a name that is
+missing is told once, where it stands first:
+  shadowed             an earlier rule takes all calls of this one
+  dangerous-wildcard   every domain may do what amounts to control, unasked
+  unknown-service      the service looks like a misspelt one
+and, with --system,
+  never-decides        earlier rules together take all calls of this one
+  no-such-domain       also no-such-tag, no-such-class: what the rule names is not there
+  not-a-template       a disposable of what is no template for disposables
+  never-answered       the rule asks, and there is nobody to ask, or nothing to choose
+  default-not-offered  the default target is never among the choices
+  reaches-dom0         a domain controls dom0 over others, by calls that are allowed unasked
+  reaches-network      a domain without network whose data can get there over others
+  reaches-offline      a domain with network that controls one without over others
+The last two need `netvm` for domains in the system information: a name, or null for none.
+
+In JSON, `diagnostics` holds objects with severity, code, message, file, line, column, end, label,
+notes, help and replacement.
+
+The exit code is 0 for a policy without errors, 1 for one with errors or that cannot be read, and with
+--strict also for one with warnings; 2 for wrong usage.";
 
 #[derive(Serialize)]
 struct Checked {

@@ -3,17 +3,56 @@
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bulkhead_policy::{Policy, Rule};
+use clap::Args;
 use policy_analysis::{Change, Decided, Difference, Kind, by_rules, listed};
 use serde::Serialize;
 
 use super::answer::{RuleText, rule_text};
-use super::arguments::{Diff, Format};
+use super::arguments::{Format, SystemFrom};
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DIFF_HELP)]
+pub struct Diff {
+    /// A policy: a directory, several with colons between them (highest priority first), a
+    /// file alone, `@NUMBER` for a generation, or `@live`
+    #[arg(value_name = "A")]
+    old: String,
+    /// Another one; without it, the working copy in the policy directories
+    #[arg(value_name = "B")]
+    new: Option<String>,
+    /// The directory that `!compat-4.0` reads, for both
+    #[arg(long = "old-policy", value_name = "DIR")]
+    old_policy: Option<PathBuf>,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// Exit with 1 if any decision differs
+    #[arg(long)]
+    exit_code: bool,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const DIFF_HELP: &str = "\
+The difference is exact for every call that can be made in the system: from each domain and dom0, to
+each domain, dom0, @default, @dispvm and @dispvm:TEMPLATE, for each service and argument that either
+policy names, and for any that neither does.
+
+In JSON, each of `changes` is about every service of `services`, from every one of `sources`, to every
+one of `targets`; no call is in two. The argument `*` is any that no rule of that service names, the
+service `*` any that no rule names. `before` and `after` hold verdict, target (null where an allowed
+call goes where it was meant to go), targets, default_target, user, autostart, notify and rule.
+A domain is never offered itself, even if `targets` holds it for the others.
+
+The exit code is 0 when the policies were compared, whether they differ or not; with --exit-code 1 when
+any decision differs. It is 1 also when a policy has errors, and 2 for wrong usage.";
 
 /// So many groups of calls are told to people for one pair of rules.
 const GROUPS_MAX: usize = 8;

@@ -5,15 +5,72 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 
 use bulkhead_policy::{Call, DomainRef, Policy, Rejected, Relay, Requested, System};
 use bulkhead_types::Service;
+use clap::Args;
 use policy_analysis::Explainer;
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::arguments::{Explain, Format};
+use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::{live, source};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXPLAIN_HELP)]
+pub struct Explain {
+    /// The domain that calls
+    #[arg(required_unless_present = "batch")]
+    source: Option<String>,
+    /// The domain that is called, as the caller names it: a name, @dispvm, @default …
+    #[arg(required_unless_present = "batch")]
+    target: Option<String>,
+    /// The service, with `+ARGUMENT` if it has one
+    #[arg(required_unless_present = "batch")]
+    service: Option<String>,
+    /// Read a call per line as JSON, and answer each with a line of JSON
+    #[arg(long, conflicts_with_all = ["source", "target", "service"])]
+    batch: bool,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const EXPLAIN_HELP: &str = "\
+In JSON, an answer is one object:
+  verdict           allow, ask, deny, or error when the call or the policy makes no sense
+  reason            why not, for deny and error
+  rule              the rule that decided: file, line, text
+  target            where an allowed call goes: a name, dom0 or @dispvm:NAME
+  targets           where a call may go that is asked for
+  default_target    the one of them that is offered first
+  user              who runs the service, when the rule says so
+  autostart         whether a halted target is started
+  notify            whether the user is told
+  requested_target  the target as rules see it
+  relay             for a remote domain: the domain that carries the call, and its service
+  nearest           for a denial without a rule: the rules that come nearest (file, line, text),
+                    with the fields that failed
+  suggestion        the smallest rule that would allow exactly this call (rule), and the rule it
+                    has to stand before (before: file, line)
+  remarks           what else is remarkable
+
+With --batch, a line is an object with the keys
+  source            the domain that calls
+  target            the target as the caller names it; without it, @default
+  service           the service, with or without +ARGUMENT
+  argument          the argument, where none stands behind the service
+  requested_source  the remote domain that the caller speaks for, if any
+  id                anything; the answer repeats it
+A line that is no such object, or has another key, is answered with the verdict error; the next one is
+read all the same.
+
+The exit code is 0 whatever the verdict is, also for a batch with errors in it; 1 when a single call
+makes no sense or there is no policy or system to ask; 2 for wrong usage.";
 
 /// The longest line of a batch, in bytes; a call has 65 000 and its names.
 const LINE_MAX: u64 = 1 << 20;

@@ -5,15 +5,36 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{Includes, Policy, PolicyFile, Unreadable};
+use clap::Args;
 use policy_administration::replace_file;
 use policy_analysis::format_policy;
 use policyd::{old_style, render};
 
-use super::arguments::Fmt;
+use super::arguments::PolicyFrom;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::print;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = FMT_HELP)]
+pub struct Fmt {
+    /// Files instead of all in the policy directories; `-` is standard input
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    /// Change nothing; name the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    check: bool,
+}
+
+const FMT_HELP: &str = "\
+Fields of neighbouring rules stand below each other, more than one empty line becomes one, and lines end
+as on Unix. Comments and options stay as they are; laying out twice changes nothing. A file with errors
+is left as it is, and shown with them; so is one of the older style.
+
+The exit code is 0 when all is laid out, 1 when a file has errors or cannot be read or written, or, with
+--check, would change; 2 for wrong usage.";
 
 pub fn fmt(client: &Client, asked: &Fmt) -> Result<u8, Failure> {
     if asked.files == [Path::new("-")] {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy matrix`: as a table where the terminal is wide enough, else as a list.
 
+use clap::Args;
 use comfy_table::{Table, presets};
 use policy_analysis::{Cell, Grouped, Kind, Matrix, listed};
 use serde::Serialize;
 
-use super::arguments::{Format, MatrixOf};
+use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::diff::KindText;
 use super::source;
 use super::who::{split, unknown_service};
@@ -13,6 +14,31 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json, without_margins};
 use crate::terminal;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = MATRIX_HELP)]
+pub struct MatrixOf {
+    /// Of one service only; with `+ARGUMENT`, with that argument only
+    service: Option<String>,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const MATRIX_HELP: &str = "\
+Callers that may do the same stand in one row, and targets that are the same to all of them in one
+column; who may call nothing, and whom nobody may call, is left out. (Nobody ever calls itself.) A table
+that is wider than the terminal becomes a list.
+
+In JSON nothing is grouped or left out: `cells` holds, by caller and by target, the services that are
+allowed (`allow`) and those that the user is asked about (`ask`).
+
+The exit code is 0 also when every call is refused; 1 when the policy has errors or the domains are not
+known; 2 for wrong usage.";
 
 /// The names at a row stand below each other past so many letters.
 const AT_ROW: usize = 36;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `bulkhead policy sign`: owners sign what was proposed where their keys are, and not where the
+//! `bulkhead policy new-key` and `sign`: owners sign what was proposed where their keys are, and not where the
 //! policy is.
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,13 @@ use policy_generations::{Manifest, Signature, SigningKey};
 
 use crate::failure::Failure;
 use crate::list::print;
+
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// The file for the private key, which nobody else may read. What is printed belongs into
+    /// /etc/bulkhead/policy-keys/NAME.pub
+    file: PathBuf,
+}
 
 #[derive(Debug, Args)]
 #[command(after_long_help = SIGN_HELP)]
@@ -120,4 +127,17 @@ fn beside(file: &Path) -> PathBuf {
 
 fn cannot(what: &str, file: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::new(format!("cannot {what} {}", file.display())).because(error)
+}
+
+pub fn new_key(asked: &NewKey) -> Result<u8, Failure> {
+    let key = SigningKey::make(&asked.file);
+    let key = key.map_err(|error| {
+        let failure = Failure::new("no key was made").because(&error);
+        match asked.file.exists() {
+            true => failure.hint("name another file: no key is written over"),
+            false => failure,
+        }
+    })?;
+    print(&format!("{}\n", key.public_hex()))?;
+    Ok(0)
 }

@@ -1,19 +1,55 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy test`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulkhead_policy::{Diagnostic, Policy, SourceMap, System};
+use clap::Args;
 use policy_analysis::Expectations;
 use policyd::render;
 use serde::Serialize;
 
-use super::arguments::{Format, Test};
+use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::diagnostics::DiagnosticText;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = TEST_HELP)]
+pub struct Test {
+    /// Files of expectations instead of all `*.test` in the policy directories
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const TEST_HELP: &str = "\
+A file of expectations declares domains and says what has to come of calls between them:
+
+  domain work       AppVM  default_dispvm=disp-base tags=office,backed-up
+  domain disp-base  AppVM  template_for_dispvms halted
+
+  work -> vault    qubes.Filecopy  deny
+  work -> @dispvm  qubes.OpenInVM  allow target=@dispvm:disp-base
+  work ->          qubes.Gpg       ask   default_target=vault targets=vault,work-gpg
+  @anyvm -> vault  qubes.VMShell   deny  notify=yes
+
+@anyvm, *, @tag:TAG and @type:CLASS mean all domains of that kind: an expectation is met if every call
+of it is decided so. A remote domain has `relayvm=` and `transport_rpc=`, and `guivm=` alone is a domain
+on nobody's screen. `allow` may be followed by target, `ask` by default_target and targets, both by user
+and autostart, and each verdict by notify.
+
+A file that declares no domain is about those of --system.
+
+The exit code is 0 when every expectation is met, 1 when one is not or makes no sense, or the policy has
+errors; 2 for wrong usage.";
 
 #[derive(Serialize)]
 struct Tested {

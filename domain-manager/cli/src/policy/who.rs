@@ -4,17 +4,45 @@
 use std::collections::BTreeSet;
 
 use bulkhead_policy::{DomainRef, Policy, ServicePattern, System, nearest};
+use clap::Args;
 use comfy_table::{Table, presets};
 use policy_analysis::{Access, Decided, listed, who_can};
 use serde::Serialize;
 
 use super::answer::{RuleText, rule_text};
-use super::arguments::{Format, WhoCan};
+use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::diff::KindText;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json, without_margins};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = WHO_CAN_HELP)]
+pub struct WhoCan {
+    /// The service; with `+ARGUMENT`, with that argument only
+    service: String,
+    /// Only calls to this target: a domain, dom0, @dispvm, @default …
+    #[arg(num_args = 2, value_names = ["to", "TARGET"], conflicts_with = "to")]
+    of_target: Vec<String>,
+    /// The same as `to TARGET`
+    #[arg(long, value_name = "TARGET")]
+    to: Option<String>,
+    #[command(flatten)]
+    policy: PolicyFrom,
+    #[command(flatten)]
+    system: SystemFrom,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const WHO_CAN_HELP: &str = "\
+In JSON, each answer holds service, argument, source, requested_targets, what becomes of such a call
+(verdict, target, targets …, as in `explain --help`), and the rule with file, line and text.
+
+The exit code is 0 also when the answer is nobody; 1 when the policy has errors or the domains are not
+known; 2 for wrong usage.";
 
 #[derive(Serialize)]
 struct AccessText {

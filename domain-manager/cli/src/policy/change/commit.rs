@@ -13,7 +13,8 @@ use super::Changing;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::print;
-use crate::policy::{diff, generation, source};
+use crate::policy::generation::{self, activation};
+use crate::policy::{diff, source};
 
 /// A change of one file.
 pub struct Change<'a> {
@@ -33,7 +34,7 @@ impl<'a> Change<'a> {
     /// Holds the whole set with the change against the language and its own expectations.
     pub fn check(self, client: &Client) -> Result<Checked<'a>, Failure> {
         let after = self.before.with(self.path, Some(self.text.as_bytes()));
-        let policy = generation::checked(client, &after)?;
+        let policy = activation::checked(client, &after)?;
         Ok(Checked {
             change: self,
             after,
@@ -74,10 +75,10 @@ impl Checked<'_> {
         };
         if let Some(message) = &changing.message {
             // Whatever keeps it from going live is found before anything is written.
-            generation::activate(client, &self.after, message, &changing.keys, true)?;
+            activation::activate(client, &self.after, message, &changing.keys, true)?;
             write()?;
-            let live = generation::activate(client, &self.after, message, &changing.keys, false)?;
-            print(&generation::told(&live, &self.policy))?;
+            let live = activation::activate(client, &self.after, message, &changing.keys, false)?;
+            print(&activation::told(&live, &self.policy))?;
             return Ok(0);
         }
         write()?;
