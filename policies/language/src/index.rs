@@ -181,10 +181,8 @@ impl Index {
     ) -> Option<Numbered> {
         let groups = self.groups(service);
         let places = groups.filter_map(|(group, argument)| {
-            let places = group.of(argument);
-            places
-                .filter_map(|places| places.first_in(source, target))
-                .min()
+            let exactly = group.by_argument.get(argument);
+            group.any_argument.first_in(exactly, source, target)
         });
         places.map(|place| self.rules[place]).min()
     }

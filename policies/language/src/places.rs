@@ -17,12 +17,27 @@ impl Places {
         }
     }
 
-    /// The lowest of these that is in two rows as well.
-    pub fn first_in(&self, one: &Row<'_>, other: &Row<'_>) -> Option<usize> {
-        self.0.iter().find_map(|(word, bits)| {
-            let met = one.word(*word) & other.word(*word) & bits;
-            (met != 0).then(|| *word as usize * 64 + met.trailing_zeros() as usize)
-        })
+    /// The lowest of these or others that is in two rows as well. A word that both have is read
+    /// from the rows once.
+    pub fn first_in(&self, others: Option<&Self>, one: &Row<'_>, other: &Row<'_>) -> Option<usize> {
+        let mut these = self.0.as_slice();
+        let mut others = others.map_or(&[][..], |others| &others.0);
+        loop {
+            let (word, bits);
+            (word, bits, these, others) = match (these, others) {
+                ([a, these @ ..], [b, others @ ..]) if a.0 == b.0 => {
+                    (a.0, a.1 | b.1, these, others)
+                }
+                ([a, these @ ..], [b, ..]) if a.0 < b.0 => (a.0, a.1, these, others),
+                (_, [b, others @ ..]) => (b.0, b.1, these, others),
+                ([a, these @ ..], []) => (a.0, a.1, these, others),
+                ([], []) => return None,
+            };
+            let met = one.word(word) & other.word(word) & bits;
+            if met != 0 {
+                return Some(word as usize * 64 + met.trailing_zeros() as usize);
+            }
+        }
     }
 
     /// Those of these that are in a row as well.
