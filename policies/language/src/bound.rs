@@ -18,9 +18,9 @@ pub(crate) struct Bound {
     rows: Rows,
     domains: usize,
     /// For each domain the row of new disposables that are made from it.
-    disposables: Vec<Option<u32>>,
+    disposables: Vec<Option<usize>>,
     /// For each domain the row of new disposables of its own default.
-    own: Vec<Option<u32>>,
+    own: Vec<Option<usize>>,
 }
 
 /// The places of targets that are no domains, after those that are.
@@ -29,8 +29,8 @@ const DOM0: usize = 1;
 const DISPVM: usize = 2;
 
 impl Bound {
-    /// Looks up all domains once, for many calls; `None` for more of them than can be numbered.
-    pub fn new(index: &Index, system: &System) -> Option<Self> {
+    /// Looks up all domains once, for many calls.
+    pub fn new(index: &Index, system: &System) -> Self {
         let mut bound = Self {
             rows: Rows::default(),
             domains: system.len(),
@@ -43,7 +43,7 @@ impl Bound {
         let references: Vec<_> = references.map(DomainRef::Name).collect();
         for reference in &references {
             let caller = Caller::new(reference, system);
-            push(index.meaning_caller(&caller))?;
+            push(index.meaning_caller(&caller));
         }
         // No word of a rule depends on who calls but `@dispvm`, and for somebody who is not
         // there it means nothing but itself.
@@ -61,10 +61,10 @@ impl Bound {
                     domain: domain.clone(),
                     by_uuid: false,
                 },
-            }))?;
+            }));
         }
         for target in [Target::Default, Target::AdminVm, Target::DispVm] {
-            push(meaning(&target))?;
+            push(meaning(&target));
         }
         let default = |at: usize| system.position(system.domains()[at].default_dispvm.as_ref()?);
         let defaults: Vec<_> = (0..system.len()).map(default).collect();
@@ -73,12 +73,12 @@ impl Bound {
                 bound.disposables[at] = Some(push(meaning(&Target::DispVmOf {
                     template: template.clone(),
                     by_uuid: false,
-                }))?);
+                })));
             }
         }
         let own = defaults.into_iter().map(|at| bound.disposables[at?]);
         bound.own = own.collect();
-        Some(bound)
+        bound
     }
 
     /// The row of a caller; `None` for one that is not there.
@@ -94,7 +94,7 @@ impl Bound {
         caller: &Caller<'_>,
     ) -> Option<Row<'_>> {
         let fixed = |number| self.rows.get(2 * self.domains + number);
-        let disposable = |row: Option<u32>| row.map(|row| self.rows.get(row as usize));
+        let disposable = |row: Option<usize>| row.map(|row| self.rows.get(row));
         Some(match target {
             Target::Default => Row::Known(fixed(DEFAULT)),
             Target::AdminVm => Row::Known(fixed(DOM0)),

@@ -94,10 +94,9 @@ impl<'a> Choices<'a> {
             Pattern::DispVmOf(template) => self.apply_disposable(template, into),
             Pattern::DispVmTag(tag) => {
                 let domains = self.system.domains().iter();
-                for (domain, choice) in domains.zip(&mut self.disposables) {
-                    if domain.has_tag(tag) {
-                        *choice = into;
-                    }
+                let all = domains.zip(&mut self.disposables);
+                for (_, choice) in all.filter(|(domain, _)| domain.has_tag(tag)) {
+                    *choice = into;
                 }
             }
         }
@@ -105,12 +104,11 @@ impl<'a> Choices<'a> {
 
     fn apply_group(&mut self, wanted: &dyn Fn(&Domain) -> bool, into: bool) {
         let domains = self.system.domains().iter();
-        for (domain, choice) in domains.zip(&mut self.domains) {
-            if wanted(domain) {
-                match domain.name.is_dom0() {
-                    true => self.dom0 = into,
-                    false => *choice = into,
-                }
+        let all = domains.zip(&mut self.domains);
+        for (domain, choice) in all.filter(|(domain, _)| wanted(domain)) {
+            match domain.name.is_dom0() {
+                true => self.dom0 = into,
+                false => *choice = into,
             }
         }
     }

@@ -24,7 +24,7 @@ impl Compiled {
     /// Prepares.
     pub fn new(policy: Arc<Policy>, system: Arc<System>) -> Self {
         Self {
-            bound: Bound::new(&policy.index, &system),
+            bound: Some(Bound::new(&policy.index, &system)),
             policy,
             system,
         }

@@ -80,45 +80,36 @@ impl Group {
         };
         places.push(place);
     }
-
-    /// The places of the rules for an argument.
-    fn of(&self, argument: &str) -> impl Iterator<Item = &Places> {
-        let exactly = self.by_argument.get(argument);
-        [&self.any_argument].into_iter().chain(exactly)
-    }
 }
 
 impl Index {
     pub(crate) fn new(rules: &[Rule]) -> Self {
+        let mut services: Map<&ServicePattern, Vec<u32>> = Map::default();
+        for (rule, number) in rules.iter().zip(0..) {
+            services.entry(&rule.service).or_default().push(number);
+        }
         let mut index = Self::default();
-        let mut services = Map::default();
-        let mut service = |rule: &Rule| match &rule.service {
-            ServicePattern::Any => 0,
-            ServicePattern::Named(name) => {
-                let next = services.len() as u32 + 1;
-                *services.entry(name.clone()).or_insert(next)
+        for (service, numbers) in services {
+            // The words of a service hold rules of no other, unless it has few.
+            if numbers.len() > 16 {
+                let start = index.rules.len().next_multiple_of(64);
+                index.rules.resize(start, Numbered::default());
             }
-        };
-        let numbered = rules.iter().zip(0..).map(|(rule, n)| (service(rule), n));
-        let mut places: Vec<(u32, u32)> = numbered.collect();
-        places.sort_unstable();
-        for (place, (_, number)) in places.into_iter().enumerate() {
-            let rule = &rules[number as usize];
-            index.rules.push(Numbered::new(number, rule));
-            index.add(place, rule);
+            let mut group = Group::default();
+            for number in numbers {
+                let (place, rule) = (index.rules.len(), &rules[number as usize]);
+                group.push(place, &rule.argument);
+                let (source, target) = (index.key(&rule.source), index.key(&rule.target));
+                index.sources.entry(source).or_default().push(place);
+                index.targets.entry(target).or_default().push(place);
+                index.rules.push(Numbered::new(number, rule));
+            }
+            match service {
+                ServicePattern::Any => index.every_service = group,
+                ServicePattern::Named(name) => drop(index.by_service.insert(name.clone(), group)),
+            }
         }
         index
-    }
-
-    fn add(&mut self, place: usize, rule: &Rule) {
-        let group = match &rule.service {
-            ServicePattern::Any => &mut self.every_service,
-            ServicePattern::Named(name) => self.by_service.entry(name.clone()).or_default(),
-        };
-        group.push(place, &rule.argument);
-        let (source, target) = (self.key(&rule.source), self.key(&rule.target));
-        self.sources.entry(source).or_default().push(place);
-        self.targets.entry(target).or_default().push(place);
     }
 
     fn key(&mut self, pattern: &Pattern) -> Key {
@@ -144,19 +135,22 @@ impl Index {
     pub(crate) fn about(&self, service: &Service, caller: &Caller<'_>) -> Vec<u32> {
         let source = Row::Any(self.meaning_caller(caller));
         let groups = self.groups(service);
-        let places = groups.flat_map(|(group, argument)| group.of(argument));
+        let places = groups.flat_map(|(any, exactly)| [any].into_iter().chain(exactly));
         let places = places.flat_map(|places| places.all_in(&source));
         let mut all: Vec<u32> = places.map(|place| self.rules[place].number).collect();
         all.sort_unstable();
         all
     }
 
-    /// The rules that may be about a service, with its argument.
-    fn groups<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = (&'a Group, &'a str)> {
+    /// The places of the rules that may be about a service: for any argument, and for this one.
+    fn groups<'a>(
+        &'a self,
+        service: &'a Service,
+    ) -> impl Iterator<Item = (&'a Places, Option<&'a Places>)> {
         let argument = service.argument().map_or("", |argument| argument.as_str());
         let named = self.by_service.get(service.name().as_str());
         let groups = named.into_iter().chain([&self.every_service]);
-        groups.map(move |group| (group, argument))
+        groups.map(move |group| (&group.any_argument, group.by_argument.get(argument)))
     }
 
     /// The first rule that matches.
@@ -180,10 +174,7 @@ impl Index {
         target: &Row<'_>,
     ) -> Option<Numbered> {
         let groups = self.groups(service);
-        let places = groups.filter_map(|(group, argument)| {
-            let exactly = group.by_argument.get(argument);
-            group.any_argument.first_in(exactly, source, target)
-        });
+        let places = groups.filter_map(|(any, exactly)| any.first_in(exactly, source, target));
         places.map(|place| self.rules[place]).min()
     }
 

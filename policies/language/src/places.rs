@@ -59,54 +59,67 @@ impl Places {
 
 /// Rows that are put together before they are used, with a word for every sixty-four places. At
 /// one position few words differ among the rows. So each is kept once and the rows name it by its
-/// number there, which keeps them in the processor's cache.
+/// number there, which keeps them in the processor's cache; where more words differ than there are
+/// numbers, the position has the word of every row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
-    count: u32,
-    numbers: Vec<u16>,
+    count: usize,
+    numbers: Vec<u8>,
     words: Vec<Vec<u64>>,
 }
 
+/// So many words have numbers.
+const NUMBERED: usize = 1 << u8::BITS;
+
 /// The numbers that words have at their positions, while rows are added.
-pub(crate) type Numbers = Map<(usize, u64), u16>;
+pub(crate) type Numbers = Map<(usize, u64), u8>;
 
 /// One of these rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<'a> {
     rows: &'a Rows,
-    start: usize,
+    number: usize,
 }
 
 impl Rows {
-    /// Adds a row and returns its number; `None` when there are more words than numbers for them.
-    pub fn push(&mut self, places: &[&Places], width: usize, known: &mut Numbers) -> Option<u32> {
+    /// Adds a row and returns its number.
+    pub fn push(&mut self, places: &[&Places], width: usize, known: &mut Numbers) -> usize {
         let mut row = vec![0; width];
         for (word, bits) in places.iter().flat_map(|places| &places.0) {
             row[*word as usize] |= bits;
         }
         self.words.resize_with(width, Vec::new);
         for (at, bits) in row.into_iter().enumerate() {
-            let next = u16::try_from(self.words[at].len()).ok()?;
-            let number = *known.entry((at, bits)).or_insert(next);
-            if number == next {
-                self.words[at].push(bits);
+            let words = &mut self.words[at];
+            let number = known.get(&(at, bits)).copied();
+            if number.is_none() && words.len() == NUMBERED {
+                let numbers = self.numbers[at..].iter().step_by(width);
+                *words = numbers.map(|number| words[usize::from(*number)]).collect();
             }
+            if number.is_none() || words.len() > NUMBERED {
+                known.insert((at, bits), words.len() as u8);
+                words.push(bits);
+            }
+            let number = number.unwrap_or((words.len() - 1) as u8);
             self.numbers.push(number);
         }
         self.count += 1;
-        Some(self.count - 1)
+        self.count - 1
     }
 
     pub fn get(&self, number: usize) -> Known<'_> {
-        let start = number * self.words.len();
-        Known { rows: self, start }
+        Known { rows: self, number }
     }
 }
 
 impl Known<'_> {
     fn word(&self, word: u32) -> u64 {
-        let number = self.rows.numbers[self.start + word as usize];
-        self.rows.words[word as usize][usize::from(number)]
+        let (at, words) = (word as usize, &self.rows.words[word as usize]);
+        if words.len() > NUMBERED {
+            return words[self.number];
+        }
+        let number = self.rows.numbers[self.number * self.rows.words.len() + at];
+        words[usize::from(number)]
     }
 }
 
@@ -127,6 +140,55 @@ impl Row<'_> {
             Self::Known(row) => row.word(word),
             Self::Both(one, other) => one.word(word) | other.word(word),
             Self::Any(all) => all.iter().fold(0, |bits, places| bits | places.word(word)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row with this word at this position.
+    fn places(at: usize, word: u64) -> Places {
+        let mut places = Places::default();
+        let bits = (0..64).filter(|bit| word >> bit & 1 == 1);
+        bits.for_each(|bit| places.push(at * 64 + bit));
+        places
+    }
+
+    #[test]
+    fn more_words_than_there_are_numbers_are_kept_too() {
+        for kinds in [1, 3, 255, 256, 257, 258, 600] {
+            let word = |row: u64| (row * 7) % kinds;
+            let (mut rows, mut known) = (Rows::default(), Numbers::default());
+            for row in 0..600 {
+                let here = [places(0, row % 5), places(1, word(row)), places(2, 1)];
+                let number = rows.push(&here.each_ref(), 3, &mut known);
+                assert_eq!(number, row as usize);
+            }
+            for row in 0..600 {
+                let kept = rows.get(row as usize);
+                let words = [0, 1, 2].map(|at| kept.word(at));
+                assert_eq!(words, [row % 5, word(row), 1], "{kinds} words, row {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_two_lists_is_found_wherever_it_stands() {
+        let all = Row::Any(vec![]);
+        assert_eq!(places(0, 1).first_in(None, &all, &all), None);
+        let every: Vec<Places> = (0..4).map(|at| places(at, u64::MAX)).collect();
+        let every = Row::Any(every.iter().collect());
+        for (these, others, first) in [
+            (places(0, 0b100), places(0, 0b10), Some(1)),
+            (places(0, 0b10), places(2, 1), Some(1)),
+            (places(3, 1), places(2, 1), Some(128)),
+            (places(1, 1), Places::default(), Some(64)),
+            (Places::default(), places(3, 2), Some(193)),
+            (Places::default(), Places::default(), None),
+        ] {
+            assert_eq!(these.first_in(Some(&others), &every, &every), first);
         }
     }
 }

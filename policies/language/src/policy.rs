@@ -154,15 +154,12 @@ impl Policy {
                 options,
                 default_target,
             } => {
-                let choices = match &options.target {
-                    None => Ok(choices::gather(self, &call.service, caller, system)),
-                    Some(redirect) => Destination::of_redirect(redirect, caller, system)
-                        .map(|only| only.into_iter().collect())
-                        .map_err(Denial::MissingRedirect),
-                };
-                let mut choices: Vec<_> = match choices {
-                    Ok(choices) => choices,
-                    Err(denial) => return deny(denial, Some(rule)),
+                let mut choices = match &options.target {
+                    None => choices::gather(self, &call.service, caller, system),
+                    Some(redirect) => match Destination::of_redirect(redirect, caller, system) {
+                        Ok(only) => only.into_iter().collect(),
+                        Err(name) => return deny(Denial::MissingRedirect(name), Some(rule)),
+                    },
                 };
                 choices.retain(|choice| started(choice, options).is_ok());
                 if choices.is_empty() {

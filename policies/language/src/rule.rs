@@ -94,6 +94,16 @@ impl Action {
         }
     }
 
+    /// Whether a destination that is off is started.
+    pub fn autostart(&self) -> bool {
+        self.options().is_none_or(|options| options.autostart)
+    }
+
+    /// The `user=` of the rule.
+    pub fn user(&self) -> Option<&str> {
+        self.options()?.user.as_deref()
+    }
+
     /// The `target=` of the rule.
     pub fn redirect(&self) -> Option<&Redirect> {
         self.options()?.target.as_ref()

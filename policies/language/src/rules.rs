@@ -9,15 +9,16 @@ use crate::rule::{Action, Rule};
 
 /// A rule by its number, with what it amounts to, so that most decisions need not look at the
 /// rule itself: there are too many for the processor to have them at hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Numbered {
     pub number: u32,
     pub brief: Brief,
 }
 
 /// What most rules amount to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Brief {
+    #[default]
     Deny,
     /// To where the call was meant to go, which is started if need be.
     Allow,

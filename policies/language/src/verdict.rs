@@ -79,16 +79,12 @@ impl Grant {
     /// Who runs the service; `None` is the default user of the destination. On another
     /// machine that is for its own policy to say.
     pub fn user(&self) -> Option<&str> {
-        let options = self.rule.action.options().filter(|_| self.relay.is_none());
-        options.and_then(|options| options.user.as_deref())
+        self.rule.action.user().filter(|_| self.relay.is_none())
     }
 
     /// Whether the destination is started when it is off.
     pub fn autostart(&self) -> bool {
-        self.rule
-            .action
-            .options()
-            .is_none_or(|options| options.autostart)
+        self.rule.action.autostart()
     }
 
     /// Whether the user is told.
@@ -133,18 +129,12 @@ impl Question {
 
     /// The user that would run the service; `None` is the destination's default user.
     pub fn user(&self) -> Option<&str> {
-        self.rule
-            .action
-            .options()
-            .and_then(|options| options.user.as_deref())
+        self.rule.action.user()
     }
 
     /// Whether a choice that is off would be started.
     pub fn autostart(&self) -> bool {
-        self.rule
-            .action
-            .options()
-            .is_none_or(|options| options.autostart)
+        self.rule.action.autostart()
     }
 
     /// The domain on whose screen the user can be asked; `None` means that nobody can be.

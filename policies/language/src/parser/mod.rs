@@ -32,6 +32,7 @@ pub(crate) const INCLUDE_DEPTH_MAX: usize = 32;
 pub(crate) const INCLUDED_FILES_MAX: usize = 4096;
 
 /// What the files of a policy amount to.
+#[derive(Default)]
 pub(crate) struct Parsed {
     pub rules: Vec<Rule>,
     pub diagnostics: Vec<Diagnostic>,
@@ -52,11 +53,7 @@ pub(crate) fn parse(files: &[PolicyFile], includes: &dyn Includes) -> Parsed {
         directory: String::new(),
         open: Vec::new(),
         included: 0,
-        out: Parsed {
-            rules: Vec::new(),
-            diagnostics: Vec::new(),
-            sources: SourceMap::default(),
-        },
+        out: Parsed::default(),
     };
     for file in files {
         parser.directory.clone_from(&file.directory);

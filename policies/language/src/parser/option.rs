@@ -37,14 +37,11 @@ struct Given {
 impl Parser<'_> {
     /// A rule that names its service.
     pub(super) fn rule(&mut self, words: &[Word<'_>]) {
-        let [service_word, argument_word, rest @ ..] = words else {
+        let [service_word, argument_word, _, _, _, ..] = words else {
             return self.too_short(words, &FIELDS, SHAPE);
         };
-        if rest.len() < 3 {
-            return self.too_short(words, &FIELDS, SHAPE);
-        }
         let about = self.service_and_argument(*service_word, *argument_word);
-        self.rule_end(about, words, rest, SHAPE);
+        self.rule_end(about, words, &words[2..], SHAPE);
     }
 
     /// Which calls are meant, as a rule and `!include-service` say it.
