@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The agent's loop.
+//! The agent's loop, and what it keeps of its callers and calls.
+
+mod admission;
+mod orders;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,32 +16,25 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
 use bulkhead_vchan::{Endpoints, OpenError, RingSizes};
-use qrexec_protocol::agent_link::{FromDaemon, ToAgent, terminated};
-use qrexec_protocol::exec::{Exec, Route};
+use qrexec_protocol::agent_link::FromDaemon;
+use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, hello};
-use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN, PORTS};
-use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
+use qrexec_protocol::limits::CONTROL_RING;
 use qrexec_protocol::version::Version;
 use qrexec_relay::{
     CallingOff, Control, ControlError, Host, Interest, Mailbox, Pool, wait_for_any,
 };
 use thiserror::Error;
 
-use crate::callers::{Caller, Heard};
+use crate::callers::Caller;
 use crate::calls::{Ended, Runner};
 use crate::carry_out::STACK;
 use crate::session::Sessions;
 
 /// The most local programs that may have a call or a request at one time.
 const CALLERS_MAX: usize = 2048;
-/// The most calls into this guest at one time: the daemon has no more ports.
-const CALLS_MAX: usize = PORTS as usize;
-/// How many of them may still be speaking; then the one that has been for the longest time has to go.
-const ASKING_MAX: usize = 512;
 /// How long a local program may take to say what it asks for.
 const ASKING: Duration = Duration::from_secs(10);
-/// How long nobody is let in after somebody could not be.
-const REST: Duration = Duration::from_millis(200);
 /// While more than this waits for the daemon, no request is taken.
 const LINE_MAX: usize = 8 * CONTROL_RING;
 
@@ -242,162 +238,6 @@ impl Agent {
         }
         Ok(())
     }
-
-    fn obey(&mut self, message: ToAgent, daemon: &mut Daemon) {
-        match message {
-            ToAgent::Exec(exec) => self.start(exec, daemon),
-            ToAgent::CallerGone(route) => {
-                let calls = self.calls.values().filter(|call| call.route == route);
-                calls.for_each(|call| call.calling_off.call_off());
-            }
-            ToAgent::End(route) => {
-                let calls = self.calls.values().filter(|call| call.route == route);
-                calls.for_each(|call| call.calling_off.end());
-                let callers = self.callers.values_mut();
-                callers
-                    .filter(|caller| caller.calls_over(route))
-                    .for_each(Caller::end);
-            }
-            ToAgent::Refused(ident, why) => {
-                let mut callers = self.callers.values();
-                if let Some(caller) = callers.find(|caller| caller.was_allowed(&ident)) {
-                    caller.give_up_waiting();
-                }
-                let refused = |_: &u64, caller: &mut Caller| caller.waits_for(&ident);
-                for (_, caller) in self.callers.extract_if(.., refused) {
-                    caller.refuse(why);
-                }
-            }
-            ToAgent::Connect(connect) => {
-                let mut callers = self.callers.iter_mut();
-                let Some((number, caller)) =
-                    callers.find(|(_, caller)| caller.waits_for(&connect.ident))
-                else {
-                    tracing::info!("an answer came for a caller that has gone");
-                    daemon.queue(&terminated(connect.route));
-                    return;
-                };
-                let number = *number;
-                let version = daemon.version().unwrap_or(self.newest);
-                if caller.connect(connect.route, version).is_err() {
-                    self.callers.remove(&number);
-                    daemon.queue(&terminated(connect.route));
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, exec: Exec, daemon: &mut Daemon) {
-        let route = exec.route;
-        self.next_number += 1;
-        let number = self.next_number;
-        let started = if self.calls.len() < CALLS_MAX {
-            let version = daemon.version().unwrap_or(self.newest);
-            self.runner.start(exec, version, self.session, number)
-        } else {
-            Err(io::Error::other("too many calls at one time"))
-        };
-        match started {
-            Ok(calling_off) => {
-                self.calls.insert(number, UnderWay { route, calling_off });
-            }
-            Err(error) => {
-                tracing::error!("cannot take a call from domain {}: {error}", route.domain);
-                daemon.queue(&terminated(route));
-            }
-        }
-    }
-
-    fn settle(&mut self, daemon: &mut Daemon) {
-        for ended in self.ended.take() {
-            self.calls.remove(&ended.number);
-            if ended.session == self.session {
-                daemon.queue(&terminated(ended.route));
-            }
-        }
-    }
-
-    fn admit(&mut self, daemon: &mut Daemon) {
-        while self.callers.len() < CALLERS_MAX && daemon.queued() < LINE_MAX {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
-                    if let Ok(caller) = Caller::new(stream, Instant::now()) {
-                        self.next_number += 1;
-                        self.callers.insert(self.next_number, caller);
-                        self.keep_few_asking(daemon);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    tracing::error!("cannot take a caller: {error}");
-                    self.rests_until = Some(Instant::now() + REST);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Lets go of whoever has been speaking for the longest time, where too many are.
-    fn keep_few_asking(&mut self, daemon: &mut Daemon) {
-        let asking = || self.callers.iter().filter(|(_, caller)| caller.asking());
-        if asking().count() <= ASKING_MAX {
-            return;
-        }
-        // Numbers are in the order in which they came.
-        let Some(first) = asking().next().map(|(number, _)| *number) else {
-            return;
-        };
-        // It may have said all by now.
-        self.hear(first, daemon);
-        if self.callers.get(&first).is_some_and(Caller::asking) {
-            self.callers.remove(&first);
-        }
-    }
-
-    fn hear(&mut self, number: u64, daemon: &mut Daemon) {
-        let Some(caller) = self.callers.get_mut(&number) else {
-            return;
-        };
-        match caller.hear() {
-            Heard::Nothing => {}
-            Heard::Gone(route) => {
-                self.callers.remove(&number);
-                if let Some(route) = route {
-                    daemon.queue(&terminated(route));
-                }
-            }
-            Heard::Request(trigger) => {
-                let ident = RequestId::numbered(number);
-                match request(*trigger, &ident, daemon) {
-                    Ok(()) => caller.wait_for(ident),
-                    Err(reason) => {
-                        tracing::warn!("a call was refused in the guest: {reason}");
-                        self.callers.remove(&number);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Passes a request on, in the form that the daemon understands.
-fn request(
-    mut trigger: UntrustedTrigger,
-    ident: &RequestId,
-    daemon: &mut Daemon,
-) -> Result<(), String> {
-    let version = daemon.version().ok_or("no daemon is there")?;
-    trigger.set_ident(ident);
-    let frame = trigger.encode(version).map_err(|error| error.to_string())?;
-    // Daemons other than ours take a message from the ring in one piece or not at all.
-    if frame.len() - HEADER_LEN > CONTROL_RING {
-        return Err(format!(
-            "the request for {} does not fit the control channel",
-            trigger.shown_service()
-        ));
-    }
-    daemon.queue(&frame);
-    Ok(())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
