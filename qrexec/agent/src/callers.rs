@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use qrexec_protocol::agent_link::{
-    ALONE, BUSY, Connection, ENDED, FromCaller, Refusal, is_unframed, unframed_header,
+use qrexec_protocol::agent_link::Refusal;
+use qrexec_protocol::agent_socket::{
+    ALONE, BUSY, Connection, ENDED, FromCaller, is_unframed, unframed_header,
 };
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::frame::{Incoming, Receiver};

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
-use qrexec_protocol::agent_link::ENDED;
+use qrexec_protocol::agent_socket::ENDED;
 use qrexec_protocol::exec::Exec;
 use qrexec_protocol::fork_link::encode;
 use qrexec_relay::{CallingOff, Interest, Orders, Word, wait};

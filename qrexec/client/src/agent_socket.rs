@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use qrexec_protocol::agent_link::{BUSY, Connection, TRIGGERS};
+use qrexec_protocol::agent_socket::{BUSY, Connection, TRIGGERS};
 use qrexec_protocol::limits::HEADER_LEN;
 use qrexec_protocol::trigger::{CannotConvert, UntrustedTrigger};
 use qrexec_protocol::version::Version;

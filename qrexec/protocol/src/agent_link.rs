@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The link between a domain's daemon in dom0 and its agent, and the agent's own socket.
+//! The link between a domain's daemon in dom0 and its agent.
 //!
 //! Order: the agent (vchan server for dom0, port 512) sends `HELLO` as soon as it has created the
 //! channel, the daemon answers with its own. Then
@@ -19,35 +19,20 @@
 //!
 //! In the same way `END DOMAIN PORT` says that the call on this route has to end, at whichever of its ends
 //! the agent is: the permission for it has ended. The agent ends the service, or tells the caller
-//! ([`ENDED`]), and reports the end as that of any other call. Only a daemon can say so: an agent hears
-//! nothing from another domain, and writes the ids of its own domain's requests itself.
-//!
-//! A caller in the guest sends one trigger to the agent's socket; the answer is the 8 bytes of a
-//! [`crate::exec::Route`], or the end of the stream for a refusal. The word [`ALONE`] after a route, or the end of
-//! the stream, says that the other side is not likely to come any more, and [`ENDED`] that the call has to
-//! end. Where dom0 speaks version 2, that number follows the
-//! route ([`Connection`]): what serves there takes no greeting with another one. Programs other than ours do
-//! not read so far.
-//!
-//! Nobody greets on that socket. An agent knows the trigger of its own version only: one of version 2 takes the
-//! bare body, one of version 3 and one of version 4 each their own frame. An agent that does not know what it
-//! was sent hangs up before it has read all of it, and the caller hears that as a reset of the connection; after
-//! a refusal, for which everything was read, it hears the end. So a caller whose connection was reset
-//! has asked for nothing yet, and may ask again in the words of another version. The order is 4, 2, 3
-//! ([`TRIGGERS`]): those of version 3 may be too short for an agent of version 2, which then waits for
-//! ever. Such an agent takes the first 128 bytes of the frame of version 4 for a request, whose service has
-//! no name that a policy could allow. Our agent knows them all.
+//! ([`crate::agent_socket::ENDED`]), and reports the end as that of any other call. Only a daemon can say
+//! so: an agent hears nothing from another domain, and writes the ids of its own domain's requests itself.
 //!
 //! Where a request is refused because too much is under way, the word [`BUSY`] stands behind the NUL
-//! of the request id, and is what the caller hears before the end. Others do not look there.
+//! of the request id. Others do not look there.
 
 use std::ops::RangeInclusive;
 
 use bulkhead_types::Port;
 
+use crate::agent_socket::BUSY;
 use crate::exec::{Exec, Mode, Route, ServiceConnect};
-use crate::frame::{Kind, Role, frame, header, word};
-use crate::limits::{EXEC_BODY_MAX, HEADER_LEN, IDENT_LEN};
+use crate::frame::{Kind, Role, frame};
+use crate::limits::{EXEC_BODY_MAX, IDENT_LEN};
 use crate::trigger::{RequestId, UntrustedTrigger};
 use crate::version::Version;
 
@@ -84,57 +69,6 @@ pub enum Refusal {
     Busy,
 }
 
-/// The versions in whose words a caller asks an agent, one after the other until it is heard.
-pub const TRIGGERS: [Version; 3] = [Version::V4, Version::V2, Version::V3];
-
-/// What an agent says to a caller whose request was allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// Where the data of the call goes.
-    pub route: Route,
-    /// What to offer there.
-    pub version: Version,
-}
-
-impl Connection {
-    /// The bytes on the socket, which go out at once.
-    pub fn encode(self) -> Vec<u8> {
-        let mut bytes = self.route.encode().to_vec();
-        if self.version == Version::V2 {
-            bytes.extend_from_slice(&self.version.number().to_le_bytes());
-        }
-        bytes
-    }
-
-    /// Reads what has come; `None` when that is no route.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (route, rest) = bytes.split_at_checked(8)?;
-        let version = match word(rest, 0) {
-            Some(2) => Version::V2,
-            _ => Version::OWN,
-        };
-        let route = Route::decode(route).ok()?;
-        Some(Self { route, version })
-    }
-}
-
-/// Whether a request that begins so is the bare body of a trigger of version 2. It begins with a name; a frame's
-/// header begins with a control character.
-pub fn is_unframed(first: &u8) -> bool {
-    first.is_ascii_graphic()
-}
-
-/// The header that such a body lacks.
-pub fn unframed_header() -> [u8; HEADER_LEN] {
-    header(Kind::TriggerV2, 128)
-}
-
-/// What tells [`Refusal::Busy`].
-pub const BUSY: &[u8; 4] = b"busy";
-/// What an agent says to a caller after the route when the other side is not likely to come any more.
-pub const ALONE: &[u8; 5] = b"alone";
-/// What it says when the call has to end. Of either the last character tells.
-pub const ENDED: &[u8; 5] = b"ended";
 /// What the id begins with that stands for the caller of a command.
 const CALL: &str = "CALL";
 /// What the id begins with that stands for a call that has to end.
@@ -147,10 +81,6 @@ pub struct FromAgent;
 /// The rules by which an agent reads its daemon.
 #[derive(Debug)]
 pub struct FromDaemon;
-
-/// The rules by which an agent reads a caller on its socket: one trigger of any version.
-#[derive(Debug)]
-pub struct FromCaller;
 
 impl Role for FromAgent {
     type Message = ToDaemon;
@@ -195,20 +125,6 @@ impl Role for FromDaemon {
             Kind::ServiceConnect => ServiceConnect::parse(body).map(ToAgent::Connect),
             _ => parse_refusal(body).ok_or("not a request id"),
         }
-    }
-}
-
-impl Role for FromCaller {
-    type Message = UntrustedTrigger;
-    const HELLO: Option<(Version, Version)> = None;
-
-    fn bounds(kind: Kind, _: Version) -> Option<RangeInclusive<usize>> {
-        matches!(kind, Kind::TriggerV2 | Kind::TriggerV3 | Kind::TriggerV4)
-            .then(|| UntrustedTrigger::bounds(kind))
-    }
-
-    fn parse(kind: Kind, body: &[u8]) -> Result<UntrustedTrigger, &'static str> {
-        UntrustedTrigger::parse(kind, body)
     }
 }
 
@@ -287,6 +203,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::agent_socket::FromCaller;
     use crate::frame::{Incoming, Receiver, Violation, hello};
 
     fn greeted<R: Role>(peer: Version) -> Receiver<R> {

@@ -12,7 +12,7 @@
 //! |---|---|---|---|
 //! | control vchan, port 512 | agent | agent | [`agent_link`] |
 //! | daemon's socket in dom0 | daemon | daemon | [`client_link`] |
-//! | agent's socket in a guest | agent | the caller | [`agent_link::FromCaller`], answered by 8 raw bytes |
+//! | agent's socket in a guest | agent | the caller | [`agent_socket`], answered by 8 raw bytes |
 //! | fork server in a session | fork server | agent | [`fork_link`], no answer |
 //! | data vchan of one call | the caller | both at once | [`data`], [`caller`], [`service`] |
 //! | policy daemon's socket | policy daemon | qrexec daemon | [`policy`] |
@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent_link;
+pub mod agent_socket;
 pub mod caller;
 pub mod client_link;
 pub mod command;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{MsgFlags, recv};
-use qrexec_protocol::agent_link::ENDED;
+use qrexec_protocol::agent_socket::ENDED;
 
 /// What is added to the counter when the call has to end; it is called off less often than that.
 const END: u64 = 1 << 32;
@@ -106,7 +106,7 @@ mod tests {
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
 
-    use qrexec_protocol::agent_link::ALONE;
+    use qrexec_protocol::agent_socket::ALONE;
 
     use super::*;
 

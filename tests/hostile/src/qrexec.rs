@@ -2,6 +2,7 @@
 //! qrexec: each direction of each link.
 
 use qrexec_protocol::agent_link::{self, ToDaemon};
+use qrexec_protocol::agent_socket;
 use qrexec_protocol::caller::CallerEnd;
 use qrexec_protocol::client_link;
 use qrexec_protocol::command::CommandLine;
@@ -98,7 +99,7 @@ pub fn agent_from_daemon(data: &[u8]) {
 
 /// A process in a guest against the agent.
 pub fn agent_from_caller(data: &[u8]) {
-    receive::<agent_link::FromCaller>(data, drop);
+    receive::<agent_socket::FromCaller>(data, drop);
 }
 
 /// A program in dom0 against a daemon, and the reverse.

@@ -13,7 +13,7 @@ use bulkhead_vchan::Endpoints;
 use qrexec_client::agent_socket::{Answer, ask};
 use qrexec_client::guest_arguments::{GuestArguments, HELP};
 use qrexec_client::{NoCode, Streams, announce, meet, print_help, print_usage, relay};
-use qrexec_protocol::agent_link::Connection;
+use qrexec_protocol::agent_socket::Connection;
 use qrexec_protocol::exit;
 use qrexec_protocol::limits::{SERVICE_FIELD_MAX, TARGET_LEN};
 use qrexec_protocol::sanitize::{SERVICE_SHOWN, for_log, service_for_log};

@@ -11,7 +11,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::{DomId, Port};
-use qrexec_protocol::agent_link::{BUSY, FromAgent, Refusal, ToDaemon, refused};
+use qrexec_protocol::agent_link::{FromAgent, Refusal, ToDaemon, refused};
+use qrexec_protocol::agent_socket::BUSY;
 use qrexec_protocol::client_link::busy;
 use qrexec_protocol::frame::{Incoming, Receiver, hello};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};

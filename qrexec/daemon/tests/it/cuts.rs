@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::DomId;
 use bulkhead_vchan::Vchan;
-use qrexec_protocol::agent_link::{ENDED, end_call};
+use qrexec_protocol::agent_link::end_call;
+use qrexec_protocol::agent_socket::ENDED;
 use qrexec_protocol::exec::Route;
 use qrexec_protocol::limits::{CONTROL_RING, HEADER_LEN};
 use qrexec_protocol::trigger::{RequestId, UntrustedTrigger};
