@@ -24,6 +24,7 @@ use crate::order::Order;
 use crate::pam_session::Streams;
 use crate::process::{Program, Running};
 use crate::session_wait::SessionRuns;
+use crate::shell::dom0_shell;
 use crate::users::LOGIN_SHELL;
 use crate::{environment, socket_service};
 
@@ -152,7 +153,12 @@ impl Host {
                 command.arg("-c");
                 command
             }
-            _ => {
+            Identity::Dom0 => {
+                let mut command = Command::new(dom0_shell());
+                command.arg("-c");
+                command
+            }
+            Identity::User(_) => {
                 let mut command = self.identity.command(user, Path::new("/bin/sh"))?;
                 command.arg("-c");
                 command

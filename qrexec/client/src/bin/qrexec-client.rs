@@ -19,7 +19,7 @@ use qrexec_protocol::exit;
 use qrexec_protocol::own_call::OwnCall;
 use qrexec_protocol::version::Version;
 use qrexec_relay::{
-    Channel, DaemonSocket, Host, Local, Orders, Program, Sink, Traffic, complain,
+    Channel, DaemonSocket, Host, Local, Orders, Program, Sink, Traffic, complain, dom0_shell,
     hear_of_one_socket, serve,
 };
 
@@ -264,7 +264,7 @@ fn local(arguments: &Dom0Arguments) -> anyhow::Result<Local> {
         };
         return streams.open().context("cannot use this process's streams");
     };
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new(dom0_shell());
     command
         .arg("-c")
         .arg(text)

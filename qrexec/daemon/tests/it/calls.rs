@@ -299,6 +299,17 @@ fn a_local_program_talks_with_the_service() {
 }
 
 #[test]
+fn a_local_program_of_dom0_is_a_command_for_bash() {
+    let fixture = Fixture::new();
+    fixture.domain(1, "work");
+    fixture.service("test.Hello", "echo hello");
+    let mut command = fixture.dom0_calls("work", "QUBESRPC test.Hello dom0");
+    let program = "read -r -t 20; [[ $REPLY == h* ]] && exit 5";
+    let outcome = finish(command.args(["-l", program]), b"");
+    assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
+}
+
+#[test]
 fn fifty_calls_at_one_time_all_come_back() {
     let fixture = Fixture::new();
     fixture.domain(1, "work");
