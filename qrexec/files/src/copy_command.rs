@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 
 use crate::call::{Call, CannotCall, Target, own_name};
-use crate::report::{self, FAILED, NO_SERVICE, PROBLEM, REFUSED, complain, failure};
+use crate::report::{self, FAILED, NO_SERVICE, came_to_nothing, complain, failure};
 use crate::send::{Links, SendError, Sent, Survey, as_asked, remove, send_with};
 
 const SERVICE: &str = "qubes.Filecopy";
@@ -130,7 +130,7 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             ));
             ExitCode::from(code)
         }
-        (Err(SendError::NoAnswer(_)), PROBLEM | REFUSED) => {
+        (Err(SendError::NoAnswer(_)), code) if came_to_nothing(code) => {
             let (own, verb) = (own_name(), mode.verb());
             report::no_call(
                 format_args!("{own} could not {verb} files to {target}"),
@@ -143,10 +143,8 @@ pub fn run(arguments: &Arguments, mode: Mode) -> ExitCode {
             ExitCode::from(NO_SERVICE)
         }
         (Err(error @ SendError::NoAnswer(_)), code) => {
-            complain(
-                &error,
-                Some("the domain may be stopped, or may have stopped meanwhile"),
-            );
+            let hint = format!("the call ended with exit code {code}");
+            complain(&error, Some(&hint));
             ExitCode::from(code.max(FAILED))
         }
         // Receivers end with the number of the error.

@@ -11,11 +11,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 /// No call came about, or its service could not be started, as qrexec's clients report it.
-pub const PROBLEM: u8 = 125;
+const PROBLEM: u8 = 125;
 /// Refused, or ended with its permission, as qrexec's clients report it.
-pub const REFUSED: u8 = 126;
+const REFUSED: u8 = 126;
 /// Allowed, but there is no such service, as qrexec's clients report it.
 pub const NO_SERVICE: u8 = 127;
+/// The call broke off before its service's exit code came, as qrexec's clients report it.
+const BROKEN_OFF: u8 = 255;
 /// The command line asks for something that cannot be.
 pub const USAGE: u8 = 2;
 /// A failure before any service answered.
@@ -49,10 +51,16 @@ pub fn error(what: Arguments<'_>) {
     say(&format!("error: {what}"));
 }
 
-/// Says what has not come about, where the call for it ended with [`PROBLEM`] or [`REFUSED`].
+/// Whether the call itself came to nothing, as its exit code says, and not what its service did.
 ///
-/// Why is for `qrexec-client-vm` to say, which has done so: who knows the code alone could only guess. But that a
-/// call was refused is all that it says where nobody sits at a terminal.
+/// Why is for `qrexec-client-vm` to say, which has done so: who knows the code alone could only guess.
+pub fn came_to_nothing(code: u8) -> bool {
+    matches!(code, PROBLEM | REFUSED | BROKEN_OFF)
+}
+
+/// Says what there is not, since the call for it [`came_to_nothing`].
+///
+/// That it was refused is all that has been said where nobody sits at a terminal.
 pub fn no_call(what: Arguments<'_>, code: u8) {
     let hint = match code {
         REFUSED if !io::stderr().is_terminal() => "\nhint: dom0's log says why",

@@ -72,7 +72,9 @@ fn run(arguments: GuestArguments) -> anyhow::Result<i32> {
     let trigger = UntrustedTrigger::new(&arguments.source_qube, &target, &ident, service);
     let (agent, connection) = match ask(&arguments.agent_socket, &trigger)? {
         Answer::Allowed(agent, connection) => (agent, connection),
-        Answer::Busy => bail!("{what} was not made: too many calls are under way"),
+        Answer::Busy => {
+            bail!("{what} was not made: too many calls are under way, or were made lately")
+        }
         Answer::Refused => {
             // Scripts know these two words; a person at a terminal gets more.
             say("Request refused");

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::viewer::ViewError;
 use crate::call::{Call, CannotCall, Target};
-use crate::report::{self, NO_SERVICE, PROBLEM, REFUSED, failure};
+use crate::report::{self, NO_SERVICE, came_to_nothing, failure};
 
 const SERVICE: &str = "qubes.OpenURL";
 const SCHEMES: [&str; 3] = ["http://", "https://", "ftp://"];
@@ -109,7 +109,7 @@ fn has_prefix(text: &str, scheme: &str) -> bool {
 /// Opens the page in `target` and waits; gives the browser's exit code.
 pub fn open_address_elsewhere(address: &Address, target: &Target) -> ExitCode {
     match ask(address, target) {
-        Ok(code @ (PROBLEM | REFUSED)) => {
+        Ok(code) if came_to_nothing(code) => {
             report::no_call(format_args!("the page is not open in {target}"), code);
             ExitCode::from(code)
         }

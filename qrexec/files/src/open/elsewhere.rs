@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::name_field::{BadField, Request};
 use crate::call::{Call, CannotCall, Target};
-use crate::report::{self, PROBLEM, REFUSED, USAGE, complain, failure};
+use crate::report::{self, USAGE, came_to_nothing, complain, failure};
 
 const SERVICE: &str = "qubes.OpenInVM";
 
@@ -92,7 +92,7 @@ fn run(file: &Path, target: &Target, view_only: bool) -> Result<u8, OpenError> {
             report::error(format_args!(
                 "the call failed, so the changes made in {target} are not taken"
             ));
-        } else if matches!(code, PROBLEM | REFUSED) {
+        } else if came_to_nothing(code) {
             let file = file.display();
             report::no_call(format_args!("{file} is not open in {target}"), code);
         }

@@ -9,6 +9,8 @@ case "$1" in
     forbidden | @default) echo "Request refused" >&2; exit 126 ;;
     busy) echo "error: too many calls are under way" >&2; exit 125 ;;
     cut) head -c 1 > "$THERE/begun"; echo "error: the permission for it has ended" >&2; exit 126 ;;
+    broken) echo "error: the other domain closed the connection" >&2; exit 255 ;;
+    killed) exit 137 ;;
     late) "$PROGRAMS/qfile-receiver"; echo "error: the permission for it has ended" >&2; exit 126 ;;
     changed) printf half; echo "error: the permission for it has ended" >&2; exit 126 ;;
 esac
@@ -110,6 +112,30 @@ fn too_many_calls_do_not_read_like_a_domain_that_has_stopped() {
     exit 125
     error: too many calls are under way
     error: the page is not open in busy
+    ");
+}
+
+#[test]
+fn that_the_other_domain_has_gone_is_said_once_and_of_a_service_that_says_nothing_its_code() {
+    let guests = guests();
+    assert_snapshot!(told(&guests.run("bulkhead-copy", &["broken", "a.txt"])), @"
+    exit 255
+    error: the other domain closed the connection
+    error: OWN could not copy files to broken
+    ");
+    assert_snapshot!(told(&guests.run("bulkhead-open", &["--domain", "broken", "a.txt"])), @"
+    exit 255
+    error: the other domain closed the connection
+    error: a.txt is not open in broken
+    ");
+    assert_snapshot!(told(&guests.run("bulkhead-copy", &["killed", "a.txt"])), @"
+    exit 137
+    error: the other domain gave no answer
+    caused by: the answer has 0 bytes; it needs 16 at least
+    hint: the call ended with exit code 137
+    ");
+    assert_snapshot!(told(&guests.run("bulkhead-open", &["--domain", "killed", "a.txt"])), @"
+    exit 137
     ");
 }
 
