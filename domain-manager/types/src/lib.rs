@@ -13,6 +13,7 @@
 
 mod domain;
 mod domain_ref;
+mod escaped;
 mod label;
 mod layout;
 mod os_words;
@@ -21,6 +22,7 @@ mod volume;
 
 pub use domain::{DomId, DomainName, DomainUuid, InvalidDomId, InvalidDomainName, InvalidUuid};
 pub use domain_ref::{DomainRef, InvalidDomain};
+pub use escaped::escaped;
 pub use label::{Color, InvalidColor, InvalidLabel, Label};
 pub use layout::Layout;
 pub use os_words::os_words;

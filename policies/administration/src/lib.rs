@@ -28,4 +28,4 @@ pub use keeping::{NotPruned, prune};
 pub use place::{NoPlace, Place, Wish, contradicting};
 pub use set::{Set, Unmet};
 pub use text::{RuleLine, insert_rule, remove_rule, rule_line};
-pub use write::replace_file;
+pub use write::{alone_in, replace_file};

@@ -42,8 +42,20 @@ pub fn replace_file(file: &Path, content: &[u8]) -> io::Result<()> {
     moved
 }
 
-/// Hidden, so that it is no policy while it is there.
+/// Hidden, so that it is no policy while it is there, and of this process alone.
 fn aside(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".{name}.new"))
+    file.with_file_name(format!(".{name}.{}.new", std::process::id()))
+}
+
+/// Keeps other administrators from changing the files of a directory until it is dropped. Waits for
+/// one who does.
+///
+/// # Errors
+///
+/// The directory cannot be read, or its file system knows no locks.
+pub fn alone_in(directory: &Path) -> io::Result<File> {
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
 }

@@ -177,6 +177,9 @@ impl<'a> Explainer<'a> {
 
     fn remarks(&self, call: &Call, caller: &Caller<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
+        if caller.dom0 {
+            remarks.push("dom0 asks nobody: its calls are made whatever the rules say".to_owned());
+        }
         let mut missing = |text: &str, what: &str| {
             let likely = self.domain_like(text);
             let likely = likely.map_or(String::new(), |name| format!("; did you mean `{name}`?"));

@@ -28,7 +28,8 @@ pub struct Access<'a> {
 
 /// Everybody who may call a service, perhaps to one target only (as callers name it).
 ///
-/// Without an argument, all that rules tell apart are looked at; `+` is none.
+/// Without an argument, all that rules tell apart are looked at; `+` is none. A domain that names
+/// itself is left out: what it is asked then is where else the call shall go.
 pub fn who_can<'a>(
     policy: &'a Policy,
     system: &System,
@@ -49,15 +50,16 @@ pub fn who_can<'a>(
                     continue;
                 };
                 let targets = part.columns.iter().map(|at| plane.text(at));
+                let source = plane.rows[row].name.to_string();
                 let targets: Vec<_> = targets
-                    .filter(|t| target.is_none_or(|to| to == t))
+                    .filter(|t| *t != source && target.is_none_or(|to| to == t))
                     .collect();
                 if targets.is_empty() {
                     continue;
                 }
                 found.push(Access {
                     kind: kind.clone(),
-                    source: plane.rows[row].name.to_string(),
+                    source,
                     targets,
                     decided: Decided::new(part.outcome, &plane, &values),
                     rule: relation.rules[rule],
@@ -127,8 +129,11 @@ impl Matrix {
         for kind in kinds {
             let about = relation.about(&kind);
             for (row, cells) in cells.iter_mut().enumerate() {
+                let name = plane.rows[row].name.to_string();
+                let own = columns.iter().copied().find(|at| plane.text(*at) == name);
                 for part in relation.parts(&about, row, &plane, &mut values) {
-                    for at in part.columns.iter() {
+                    let others = part.columns.iter().filter(|at| Some(*at) != own);
+                    for at in others {
                         let cell = &mut cells[place[&at]];
                         match part.outcome {
                             Outcome::Deny { .. } => {}

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bulkhead_types::escaped;
 use policy_ledger::Event;
 use tracing::error;
 
@@ -159,6 +160,6 @@ fn shown(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     match short.is_empty() {
         true => "@default".to_owned(),
-        false => short.escape_debug().to_string(),
+        false => escaped(&short),
     }
 }

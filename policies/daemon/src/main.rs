@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bulkhead_types::Layout;
+use bulkhead_types::{Layout, os_words};
 use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
@@ -28,9 +28,9 @@ fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", os_words(&error.to_string()));
             for cause in error.chain().skip(1) {
-                eprintln!("caused by: {cause}");
+                eprintln!("caused by: {}", os_words(&cause.to_string()));
             }
             ExitCode::FAILURE
         }

@@ -139,6 +139,9 @@ mod tests {
         let error = decided(&[("30-user.policy", "!include-dir /etc\n")]).unwrap_err();
         assert!(error.contains("nobody has signed for `/etc`"), "{error}");
         let error = decided(&[("30-user.policy", "!compat-4.0\n")]).unwrap_err();
-        assert!(error.contains("no directory of older files"), "{error}");
+        assert!(
+            error.contains("files that are not part of this policy"),
+            "{error}"
+        );
     }
 }

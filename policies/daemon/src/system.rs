@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bulkhead_admin::{Destination, Reply, Request};
 use bulkhead_policy::System;
+use bulkhead_types::escaped;
 use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -142,7 +143,7 @@ async fn refusal(mark: [u8; 2], reader: impl AsyncBufRead + Unpin) -> WatchEnded
         return e.into();
     }
     WatchEnded::Refused(match Reply::decode(&bytes) {
-        Ok(Reply::Exception(exception)) => exception.message.escape_debug().to_string(),
+        Ok(Reply::Exception(exception)) => escaped(&exception.message),
         Ok(Reply::Ok(_)) => "an answer that is no watch".to_owned(),
         Err(e) => e.to_string(),
     })

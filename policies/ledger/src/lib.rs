@@ -45,7 +45,7 @@ mod writer;
 pub use chain::Hash;
 pub use head::Head;
 pub use key::{KeyError, public_key_from_hex};
-pub use query::{BadQuery, Query};
+pub use query::{BadQuery, EVENT_NAMES, QUERY_KEYS, Query};
 pub use record::{Act, Close, Decision, Entry, Event, Seal, Stages};
 pub use rotation::Limits;
 pub use seal::SealKey;

@@ -8,8 +8,8 @@ use thiserror::Error;
 use crate::record::{Entry, Event};
 use crate::time::rfc3339;
 
-/// What a term can be about.
-const KEYS: [&str; 14] = [
+/// What a term of a query can be about.
+pub const QUERY_KEYS: [&str; 14] = [
     "event",
     "source",
     "target",
@@ -24,6 +24,11 @@ const KEYS: [&str; 14] = [
     "what",
     "since",
     "until",
+];
+
+/// The kinds of records.
+pub const EVENT_NAMES: [&str; 9] = [
+    "decision", "close", "act", "seal", "start", "stop", "private", "flood", "pruned",
 ];
 
 /// A query: every term has to hold.
@@ -41,8 +46,21 @@ pub enum BadQuery {
     #[error("`{0}` is no term; terms are KEY=VALUE")]
     NoEquals(String),
     /// No such key.
-    #[error("there is no `{}` to ask for; there are {}", .0, KEYS.join(", "))]
+    #[error("there is no `{}` to ask for; there are {}", .0, QUERY_KEYS.join(", "))]
     UnknownKey(String),
+    /// No record can have this value.
+    #[error("no record has the {key} `{value}`; there are {}", known.join(", "))]
+    UnknownValue {
+        /// What the term is about.
+        key: String,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        known: &'static [&'static str],
+    },
+    /// No number.
+    #[error("`{0}` is no number")]
+    NoNumber(String),
     /// No moment.
     #[error("`{0}` is no moment; write 2026-11-26, 2026-11-26T04:30, or an age: 30s, 10m, 2h, 7d")]
     NoMoment(String),
@@ -66,7 +84,10 @@ impl Query {
             match key {
                 "since" => query.since = Some(moment(value, now)?),
                 "until" => query.until = Some(moment(value, now)?),
-                _ if KEYS.contains(&key) => query.terms.push((key.to_owned(), value.to_owned())),
+                _ if QUERY_KEYS.contains(&key) => {
+                    possible(key, value)?;
+                    query.terms.push((key.to_owned(), value.to_owned()));
+                }
                 _ => return Err(BadQuery::UnknownKey(key.to_owned())),
             }
         }
@@ -87,6 +108,28 @@ impl Query {
     }
 }
 
+/// Whether some record could have the value: a misspelt one would find nothing, which reads as if
+/// nothing had happened.
+fn possible(key: &str, value: &str) -> Result<(), BadQuery> {
+    let known: &'static [&'static str] = match key {
+        _ if value.starts_with('*') || value.ends_with('*') => return Ok(()),
+        "event" => &EVENT_NAMES,
+        "verdict" => &["allow", "deny"],
+        "grant" | "generation" | "call" if value.parse::<u64>().is_err() => {
+            return Err(BadQuery::NoNumber(value.to_owned()));
+        }
+        _ => return Ok(()),
+    };
+    match known.contains(&value) {
+        true => Ok(()),
+        false => Err(BadQuery::UnknownValue {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            known,
+        }),
+    }
+}
+
 fn moment(text: &str, now: SystemTime) -> Result<String, BadQuery> {
     let bad = || BadQuery::NoMoment(text.to_owned());
     if let Some(age) = age(text) {
@@ -100,7 +143,16 @@ fn moment(text: &str, now: SystemTime) -> Result<String, BadQuery> {
     let whole = matches!(text.len(), 4 | 7 | 10 | 13 | 16 | 19 | 20 | 27);
     let shorter = text.strip_suffix('Z').filter(|rest| rest.len() == 19);
     let text = shorter.unwrap_or(text);
-    match whole && text.bytes().zip(pattern).all(fits) {
+    let within = |at: std::ops::Range<usize>, least: u8, most: u8| {
+        let number = text.get(at).and_then(|digits| digits.parse().ok());
+        number.is_none_or(|number: u8| (least..=most).contains(&number))
+    };
+    let real = within(5..7, 1, 12)
+        && within(8..10, 1, 31)
+        && within(11..13, 0, 23)
+        && within(14..16, 0, 59)
+        && within(17..19, 0, 59);
+    match whole && text.bytes().zip(pattern).all(fits) && real {
         true => Ok(text.to_owned()),
         false => Err(bad()),
     }
@@ -148,6 +200,10 @@ fn holds(entry: &Entry, key: &str, wanted: &str) -> bool {
         (Event::Close(close), "reason") => is(&close.end),
         (Event::Act(act), "by") => is(&act.by),
         (Event::Act(act), "what") => is(&act.what),
+        // A grant's own acts begin with its number.
+        (Event::Act(act), "grant") if act.what.starts_with("grant") => {
+            act.detail.split_once(':').is_some_and(|(id, _)| is(id))
+        }
         (Event::Flood { source, .. }, "source") => is(source),
         _ => false,
     }
@@ -238,6 +294,12 @@ mod tests {
             "since=yesterday",
             "since=2026-1",
             "since=ä",
+            "since=2026-13-01",
+            "until=2026-11-26T24:00",
+            "call=last",
+            "grant=",
+            "verdict=ask",
+            "event=decisions",
         ] {
             assert!(
                 Query::parse([bad], SystemTime::UNIX_EPOCH).is_err(),

@@ -18,7 +18,7 @@ use crate::activate::{NotActivated, activate};
 use crate::domains::domains;
 use crate::keeping::prune;
 use crate::set::Set;
-use crate::write::replace_file;
+use crate::write::{alone_in, replace_file};
 
 /// How often a change is tried that others get in the way of, and how long to wait in between.
 const TRIES: usize = 50;
@@ -133,6 +133,7 @@ impl Machine {
 
     fn try_change(&self, caller: &str, file: &File, edit: &Edit<'_>) -> Result<(), Stop> {
         let path = file.path();
+        let _alone = alone_in(&self.working).map_err(|error| internal(&error))?;
         let mut next = self.store.next().map_err(|error| internal(&error))?;
         let live = self.live()?;
         let before = live.files().get(&path).map(Vec::as_slice);

@@ -181,4 +181,6 @@ impl GrantState {
 }
 
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod tests;

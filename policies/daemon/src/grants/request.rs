@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_policy::{Compiled, Policy, Requested};
+use bulkhead_policy::{Compiled, DomainRef, Policy, Requested, System, nearest};
 use bulkhead_types::{DomainName, Service};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,9 +47,23 @@ pub enum NotGranted {
     /// It would be used up before it begins.
     #[error("a grant is for at least one use")]
     NoUses,
-    /// There is no such source.
-    #[error("there is no domain `{0}`")]
-    NoSource(String),
+    /// There is no such domain.
+    #[error("there is no domain `{name}`{likely}")]
+    NoDomain {
+        /// What it was called.
+        name: String,
+        /// A question about what was meant, if something looks like it.
+        likely: String,
+    },
+    /// No disposable is made of it.
+    #[error("`{0}` is not a template for disposables")]
+    NoTemplate(String),
+    /// It may call whatever it likes.
+    #[error("dom0 asks nobody, so it needs no grant")]
+    AdminVm,
+    /// No such call is ever made.
+    #[error("no domain calls itself, so there is nothing to grant")]
+    Itself,
     /// It already stands.
     #[error("`{0}` is not running")]
     NotRunning(String),
@@ -92,10 +106,14 @@ impl Grants {
         let source = request.source.clone();
         let system = self.system.clone();
         let system = system.ok_or_else(|| NotGranted::NoSystem(source.clone()))?;
-        let name = DomainName::parse(&source).map_err(|_| NotGranted::NoSource(source.clone()))?;
-        let domain = system
-            .get(&name)
-            .ok_or(NotGranted::NoSource(source.clone()))?;
+        let name = DomainName::parse(&source);
+        let name = name.map_err(|_| no_domain(&source, &system))?;
+        let domain = system.get(&name);
+        let domain = domain.ok_or_else(|| no_domain(&source, &system))?;
+        if name.as_str() == "dom0" {
+            return Err(NotGranted::AdminVm);
+        }
+        there(&request.target, domain.name.as_str(), &system)?;
         if request.while_running && !domain.is_running() {
             return Err(NotGranted::NotRunning(source));
         }
@@ -118,6 +136,39 @@ impl Grants {
         });
         Ok(state)
     }
+}
+
+fn no_domain(name: &str, system: &System) -> NotGranted {
+    let names = system.domains().iter().map(|domain| domain.name.as_str());
+    let likely = nearest(name, names).map(|likely| format!("; did you mean `{likely}`?"));
+    NotGranted::NoDomain {
+        name: name.to_owned(),
+        likely: likely.unwrap_or_default(),
+    }
+}
+
+/// Whether a target that can be granted is there. A grant for what is misspelt would never be used,
+/// and nobody would know why.
+fn there(target: &str, source: &str, system: &System) -> Result<(), NotGranted> {
+    let find = |domain: &DomainRef, name: &str| {
+        let found = system.find(domain).cloned();
+        found.ok_or_else(|| no_domain(name, system))
+    };
+    match Requested::parse(target) {
+        Ok(Requested::Domain(domain)) => {
+            let found = find(&domain, target)?;
+            (found.name.as_str() != source).then_some(())
+        }
+        Ok(Requested::DispVmOf(domain)) => {
+            let name = target.trim_start_matches("@dispvm:");
+            if !find(&domain, name)?.template_for_dispvms {
+                return Err(NotGranted::NoTemplate(name.to_owned()));
+            }
+            Some(())
+        }
+        _ => Some(()),
+    }
+    .ok_or(NotGranted::Itself)
 }
 
 /// The rule of a grant, as a policy of its own: the evaluator is the only one who knows what is

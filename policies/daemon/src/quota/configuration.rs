@@ -90,6 +90,13 @@ impl Quota {
         format!("{} {}{more}", self.source, self.service)
     }
 
+    /// Whether it counts every call that another would count, so that the other has to come first.
+    pub fn takes_all_of(&self, other: &Self) -> bool {
+        let source = self.source == "*" || self.source == other.source;
+        let service = self.service == "*" || self.service == other.service;
+        source && service && (!self.disposables || other.disposables)
+    }
+
     /// Whether it counts a call.
     pub(super) fn fits(&self, source: &Domain, service: &str, disposable: bool) -> bool {
         let wanted = self.source.as_str();

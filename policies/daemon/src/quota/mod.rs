@@ -104,10 +104,13 @@ impl Quotas {
         let Some((name, quota)) = self.quotas.iter().find(fitting) else {
             return Ok(None);
         };
-        let what = match quota.service.as_str() {
-            _ if quota.disposables => "calls to new disposables",
-            "*" => "calls",
-            service => &format!("calls of {service}"),
+        let what = |number: u32| {
+            let calls = if number == 1 { "call" } else { "calls" };
+            match quota.service.as_str() {
+                _ if quota.disposables => format!("{number} {calls} to new disposables"),
+                "*" => format!("{number} {calls}"),
+                service => format!("{number} {calls} of {service}"),
+            }
         };
         let per_minute = quota.per_minute.unwrap_or_default();
         let burst = quota.burst.unwrap_or(per_minute);
@@ -122,7 +125,8 @@ impl Quotas {
         {
             account.refused += 1;
             return Err(QuotaReached(format!(
-                "quota: {source} may have {limit} {what} under way"
+                "quota: {source} may have {} under way",
+                what(limit)
             )));
         }
         if quota.per_minute.is_some() {
@@ -130,7 +134,8 @@ impl Quotas {
             if !account.bucket.take() {
                 account.refused += 1;
                 return Err(QuotaReached(format!(
-                    "quota: {source} may make {per_minute} {what} a minute"
+                    "quota: {source} may make {} a minute",
+                    what(per_minute)
                 )));
             }
         }

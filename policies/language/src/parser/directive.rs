@@ -135,7 +135,7 @@ impl Parser<'_> {
     /// last word on it: two rules that deny the rest follow, as they always did silently.
     fn old_files(&mut self, span: Span) {
         let Some(directory) = self.includes.old_directory() else {
-            let message = "there is no directory of older files here";
+            let message = "`!compat-4.0` reads files that are not part of this policy";
             return self.report(Diagnostic::error(span, message));
         };
         let names = match self.includes.list(&directory) {

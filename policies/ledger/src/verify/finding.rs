@@ -63,10 +63,22 @@ pub enum Problem {
     NoHead,
     /// The public key is missing or makes no sense, so seals cannot be checked.
     NoKey,
-    /// The record that was noted elsewhere is not in this ledger.
+    /// The record with the number of the one that was noted elsewhere is another.
     NotNoted {
         /// Its number.
         sequence: u64,
+    },
+    /// The ledger ends before the record that was noted elsewhere.
+    NotedMissing {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The ledger begins behind the record that was noted elsewhere.
+    NotedGone {
+        /// Its number.
+        sequence: u64,
+        /// The first that there is.
+        first: u64,
     },
     /// A segment's name says that it begins with another record.
     Misnamed,
@@ -113,6 +125,16 @@ impl fmt::Display for Finding {
             Problem::NoKey => f.write_str("the file `seal.pub` is missing or makes no sense"),
             Problem::NotNoted { sequence } => {
                 write!(f, "record {sequence} is not the one that was noted")
+            }
+            Problem::NotedMissing { sequence } => {
+                write!(f, "record {sequence}, which was noted, is missing")
+            }
+            Problem::NotedGone { sequence, first } => {
+                write!(
+                    f,
+                    "record {sequence}, which was noted, is no longer kept: the first is {first}; \
+                     note a later one"
+                )
             }
             Problem::Misnamed => f.write_str("the file's name does not go with its first record"),
         }

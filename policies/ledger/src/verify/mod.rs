@@ -152,8 +152,13 @@ impl<'a> Reader<'a> {
             Some(_) => {}
         }
         if let Some(noted) = self.expected.noted.filter(|_| !self.noted) {
-            let sequence = noted.sequence;
-            self.find(&file, lines, Problem::NotNoted { sequence });
+            let Head { sequence, .. } = noted;
+            let problem = match self.first {
+                Some(first) if sequence < first => Problem::NotedGone { sequence, first },
+                _ if sequence > self.head.sequence => Problem::NotedMissing { sequence },
+                _ => Problem::NotNoted { sequence },
+            };
+            self.find(&file, lines, problem);
         }
         Verified {
             intact: !self.more,

@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use bulkhead_admin::Destination;
+use bulkhead_types::escaped;
 use bulkhead_vchan::Endpoints;
 use qrexec_protocol::agent_link::Refusal;
 use qrexec_protocol::exec::Route;
@@ -223,20 +224,20 @@ fn carry_out(
             reason, busy: true, ..
         } => {
             let reason = reason.unwrap_or_else(|| "too many calls".to_owned());
-            return Err(OverQuota(reason.escape_debug().to_string()).into());
+            return Err(OverQuota(escaped(&reason)).into());
         }
         Answer::Deny { reason, rule, .. } => {
             let why = reason
-                .map(|reason| format!(": {}", reason.escape_debug()))
+                .map(|reason| format!(": {}", escaped(&reason)))
                 .unwrap_or_default();
             let rule = rule
-                .map(|rule| format!(" ({})", rule.escape_debug()))
+                .map(|rule| format!(" ({})", escaped(&rule)))
                 .unwrap_or_default();
             tracing::info!("{call}: denied{why}{rule}");
             return Ok(());
         }
     };
-    tracing::info!("{call}: allowed, target {}", allowed.target.escape_debug());
+    tracing::info!("{call}: allowed, target {}", escaped(&allowed.target));
     let running = desk.watch.begin(allowed.record);
     let reporter = desk.reporter.clone();
     let mut trace = Trace::allowed(call, begun, allowed.record, reporter, running);
