@@ -111,11 +111,15 @@ pub fn labels(json: bool) -> Result<(), Failure> {
 
 /// Prints text. That nobody reads it to its end is no error.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(|_| ())
+}
+
+/// Prints a part of an answer that goes on for as long as somebody reads; whether somebody does.
+pub fn print_on(text: &str) -> Result<bool, Failure> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("cannot write the answer").because(&error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new("cannot write the answer").because(&error)),
     }
 }
 

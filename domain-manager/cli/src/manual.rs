@@ -11,18 +11,18 @@ use crate::list::print;
 
 #[derive(Debug, Args)]
 pub struct Manual {
-    /// An empty directory, such as `man1` of a package that is built
+    /// A directory, made if it is not there, such as `man1` of a package that is built
     directory: PathBuf,
 }
 
 /// Writes a page for each verb into a directory.
 pub fn write(asked: &Manual) -> Result<(), Failure> {
     let command = Arguments::command().disable_help_subcommand(true);
-    clap_mangen::generate_to(command, &asked.directory).map_err(|error| {
+    let made = std::fs::create_dir_all(&asked.directory);
+    let written = made.and_then(|()| clap_mangen::generate_to(command, &asked.directory));
+    written.map_err(|error| {
         let directory = asked.directory.display();
-        Failure::new(format!("cannot write manual pages into {directory}"))
-            .because(&error)
-            .hint("the directory has to be there")
+        Failure::new(format!("cannot write manual pages into {directory}")).because(&error)
     })?;
     print(&format!(
         "The manual is in {}.\n",

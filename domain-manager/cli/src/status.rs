@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
 use bulkhead_admin::Status;
+use bulkhead_policy::Rejected;
 use bulkhead_types::os_words;
 use policyd::load_live;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
+use crate::policy::generation;
 
 #[derive(Serialize)]
 struct Everything {
@@ -74,10 +76,15 @@ fn look(client: &Client) -> Everything {
             Some(status.summary())
         }
         Err(error) => {
-            let error = os_words(&error.to_string());
-            problems.push(format!(
-                "the policy daemon does not answer, so every call is refused ({error}); start it: `systemctl start policyd`"
-            ));
+            let told = os_words(&error.to_string());
+            problems.push(match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    format!("the policy daemon cannot be asked ({told}); run this as root")
+                }
+                _ => format!(
+                    "the policy daemon does not answer, so every call is refused ({told}); start it: `systemctl start policyd`"
+                ),
+            });
             None
         }
     };
@@ -91,7 +98,7 @@ fn look(client: &Client) -> Everything {
             (format!("valid; rules: {rules}{generation}"), true)
         }
         Err(rejected) => {
-            problems.push("the policy has errors; `bulkhead policy check` shows them".to_owned());
+            problems.push(of_policy(client, &rejected));
             (
                 format!("cannot go live; errors: {}", rejected.errors()),
                 false,
@@ -105,6 +112,19 @@ fn look(client: &Client) -> Everything {
         policy,
         policy_valid,
         problems,
+    }
+}
+
+/// What is said of a live policy with errors. `check` looks at the working copy.
+fn of_policy(client: &Client, rejected: &Rejected) -> String {
+    match generation::in_use(client) {
+        Ok(false) => "the policy has errors; `bulkhead policy check` shows them".to_owned(),
+        _ => {
+            let told = rejected.to_string();
+            let first = told.lines().find(|line| line.contains("error: "));
+            let first = first.unwrap_or_default();
+            format!("the live policy has errors: {first}")
+        }
     }
 }
 

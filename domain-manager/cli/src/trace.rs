@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 
-use bulkhead_types::DomainName;
+use bulkhead_types::{DomainName, escaped};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use policy_ledger::{Close, Decision, Event, Stages, entries, snapshot};
@@ -169,7 +169,7 @@ fn table(rows: &VecDeque<Row>) -> String {
 /// What a guest may have written: escaped and cut.
 fn shown(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
-    short.escape_debug().to_string()
+    escaped(&short)
 }
 
 fn time(microseconds: Option<u64>) -> String {

@@ -12,5 +12,9 @@ _bulkhead() {
     before=${whole%"${whole##*[:=@]}"}
     mapfile -t COMPREPLY < <(bulkhead complete -- "${words[@]:1}" 2>/dev/null)
     COMPREPLY=("${COMPREPLY[@]#"$before"}")
+    # A value follows.
+    if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]]; then
+        compopt -o nospace 2>/dev/null
+    fi
 }
 complete -o default -F _bulkhead bulkhead

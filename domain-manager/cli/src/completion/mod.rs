@@ -2,20 +2,24 @@
 //! `bulkhead completion SHELL`, and the question that its scripts ask: what may stand here?
 //!
 //! The answer comes from the command line's own description, so no verb or option is forgotten;
-//! domains, tags, labels, services, policy files and generations are those that there are now. What is not known is left out:
+//! domains, tags, labels, services, policy files, generations and grants are those that there are now. What is not known is left out:
 //! completion never complains.
+
+mod terms;
 
 use std::collections::BTreeSet;
 
 use bulkhead_policy::{ServicePattern, System};
 use clap::{Arg, Args, Command, CommandFactory as _, ValueEnum, ValueHint};
 use policy_generations::{Store, read_files};
+use policyd::control::{Answer, Request};
 use policyd::load_live;
 
 use crate::arguments::Arguments;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::print;
+use crate::policy::live::control;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPLETION_HELP)]
@@ -64,7 +68,7 @@ pub fn complete(client: &Client, asked: &Complete) -> Result<(), Failure> {
     };
     let mut root = Arguments::command();
     root.build();
-    let mut found = candidates(&root, before, current, &Known { client });
+    let mut found = candidates(&root, before, current, &Known { client, current });
     found.retain(|candidate| candidate.starts_with(current));
     print(
         &found
@@ -132,6 +136,7 @@ fn option<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
 /// What there is on this machine.
 struct Known<'c> {
     client: &'c Client,
+    current: &'c str,
 }
 
 impl Known<'_> {
@@ -147,7 +152,13 @@ impl Known<'_> {
         let names = arg.get_value_names().unwrap_or_default();
         match names.first().map(|name| name.as_str()).unwrap_or_default() {
             "DOMAIN" | "NAME" | "TEMPLATE" => self.domains(),
+            // Whose calls a quota counts.
+            "SOURCE" if arg.get_value_hint() == ValueHint::Other => &self.domains() | &self.tags(),
             "SOURCE" => self.domains(),
+            // What can be granted.
+            "TARGET" if arg.get_value_hint() == ValueHint::Other => {
+                &self.domains() | &words(&["@dispvm", "dom0"])
+            }
             "TARGET" | "to" => &self.domains() | &words(&["@default", "@dispvm", "dom0"]),
             "SERVICE" => self.services(),
             "LABEL" => bulkhead_types::Label::ALL
@@ -157,6 +168,8 @@ impl Known<'_> {
             "RULE" => self.rule(nth),
             // Files of the policy are named by texts; any other file is for the shell to complete.
             "FILE" if arg.get_value_hint() == ValueHint::Unknown => self.policy_files(),
+            "TERM" => self.terms(self.current),
+            "GRANT" => self.grants(),
             "GENERATION" => self.generations(""),
             "A" | "B" => &self.generations("@") | &words(&["@live"]),
             _ => BTreeSet::new(),
@@ -211,6 +224,14 @@ impl Known<'_> {
             _ => path.clone(),
         });
         names.collect()
+    }
+
+    /// The numbers of the grants there are.
+    fn grants(&self) -> BTreeSet<String> {
+        match control::ask(self.client, &Request::Grants) {
+            Ok(Answer::Grants(grants)) => grants.iter().map(|grant| grant.id.to_string()).collect(),
+            _ => BTreeSet::new(),
+        }
     }
 
     /// The numbers of the generations that can be looked at and gone back to.

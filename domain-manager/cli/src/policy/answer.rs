@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use bulkhead_policy::{Policy, Rule, Verdict};
 use policy_analysis::{Explanation, Field};
+use policyd::GrantState;
 use serde::Serialize;
 
 /// What `explain` answers. The names of the keys are promised; see `explain --help`.
@@ -26,6 +27,9 @@ pub struct Answer {
     nearest: Vec<Nearest>,
     suggestion: Option<Suggested>,
     remarks: Vec<String>,
+    /// What allows the call now besides; `None` where nobody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<GrantState>>,
 }
 
 #[derive(Serialize)]
@@ -161,7 +165,21 @@ impl Answer {
             nearest: Vec::new(),
             suggestion: None,
             remarks: Vec::new(),
+            grants: None,
         }
+    }
+
+    /// The command that lets a refused call through for a while, where one can, and nothing does yet.
+    pub fn for_now(&self, source: &str, service: &str) -> Option<String> {
+        let granted = self.grants.iter().flatten().next().is_some();
+        let refused = self.verdict == "deny" && self.suggestion.is_some();
+        let target = match self.requested_target.as_deref()? {
+            "@default" => return None,
+            "@adminvm" => "dom0",
+            target => target,
+        };
+        let grantable = (refused || self.verdict == "ask") && !granted && target != source;
+        grantable.then(|| format!("bulkhead policy grant {source} {target} {service} --for 10m"))
     }
 
     /// Whether there was a call and a policy at all.

@@ -22,7 +22,7 @@ use crate::failure::Failure;
 pub struct Diff {
     /// A policy: a directory, several with colons between them (highest priority first), a
     /// file alone, `@NUMBER` for a generation, or `@live`
-    #[arg(value_name = "A")]
+    #[arg(value_name = "A", default_value = "@live")]
     old: String,
     /// Another one; without it, the working copy in the policy directories
     #[arg(value_name = "B")]

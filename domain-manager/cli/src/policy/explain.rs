@@ -7,11 +7,13 @@ use bulkhead_policy::{Call, DomainRef, Policy, Rejected, Relay, Requested, Syste
 use bulkhead_types::Service;
 use clap::Args;
 use policy_analysis::Explainer;
+use policyd::GrantState;
 use serde::Deserialize;
 
 use super::answer::Answer;
 use super::arguments::{Format, PolicyFrom, SystemFrom};
-use super::{live, source};
+use super::live::{self, grant_told};
+use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -58,6 +60,8 @@ In JSON, an answer is one object:
   suggestion        the smallest rule that would allow exactly this call (rule), and the rule it
                     has to stand before (before: file, line)
   remarks           what else is remarkable
+  grants            those that allow the call now whatever the verdict, as in `grants --json`; there
+                    when the policy and the domains of this machine are asked about, one call at a time
 
 With --batch, a line is an object with the keys
   source            the domain that calls
@@ -107,9 +111,10 @@ pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failu
         requested_source: None,
         id: None,
     };
+    let live = asked.policy.directories.is_empty() && asked.system.system.is_none();
     if !json {
         let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
-        let answer = answer(
+        let mut answer = answer(
             &Explainer::new(&policy, &system),
             &policy,
             &system,
@@ -119,27 +124,39 @@ pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failu
             let reason = answer.reason().to_owned();
             return Err(Failure::new(format!("that makes no call: {reason}")));
         }
-        print(&answer.told())?;
-        if asked.policy.directories.is_empty() && asked.system.system.is_none() {
-            print(&grants(client, asked))?;
+        let mut told = answer.told();
+        if live {
+            let grants = grants(client, &request);
+            let line = |grant| format!("  grant     {}\n", grant_told(grant));
+            told.extend(grants.iter().map(line));
+            answer.grants = Some(grants);
+            let source = &request.source;
+            let known = system
+                .domains()
+                .iter()
+                .any(|domain| domain.name.as_str() == source);
+            let for_now = answer.for_now(source, &request.service);
+            let for_now = for_now.filter(|_| known && source != "dom0");
+            told.extend(for_now.map(|command| format!("  for now   {command}\n")));
         }
+        print(&told)?;
         return Ok(0);
     }
-    let answer = match &policy {
+    let mut answer = match &policy {
         Ok(policy) => answer(&Explainer::new(policy, &system), policy, &system, &request),
         Err(rejected) => broken(rejected),
     };
+    if live && !answer.is_error() {
+        answer.grants = Some(grants(client, &request));
+    }
     print_json(&answer)?;
     Ok(u8::from(answer.is_error()))
 }
 
 /// What is allowed for a while besides, where the machine's own policy is asked about.
-fn grants(client: &Client, asked: &Explain) -> String {
-    let text = |word: &Option<String>| word.clone().unwrap_or_default();
-    let (source, target) = (text(&asked.source), text(&asked.target));
-    let grants = live::covering(client, &source, &target, &text(&asked.service));
-    let line = |grant: String| format!("  grant     {grant}\n");
-    grants.into_iter().map(line).collect()
+fn grants(client: &Client, request: &Request) -> Vec<GrantState> {
+    let target = request.target.as_deref().unwrap_or_default();
+    live::covering(client, &request.source, target, &request.service)
 }
 
 /// Answers every line of standard input with one on standard output.

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bulkhead_types::escaped;
 use clap::Args;
 use policy_administration::{Set, replace_file};
 use policy_generations::{Manifest, Signature, SigningKey};
@@ -36,8 +37,23 @@ The signatures are added to FILE.sig. Whoever signs signs the names and SHA-256 
 at them first: with --policy they are compared with a directory, whose changes `bulkhead policy diff`
 shows. `bulkhead policy apply --proposal FILE` then makes it live.";
 
-/// Writes a proposal into a new file.
+/// Writes a proposal into a file; it may take the place of an earlier proposal, and of nothing else.
 pub fn propose(proposal: &Manifest, file: &Path) -> Result<u8, Failure> {
+    let other = std::fs::read(file).ok();
+    if other.is_some_and(|bytes| serde_json::from_slice::<Manifest>(&bytes).is_err()) {
+        return Err(
+            Failure::new(format!("{} is there, and is no proposal", file.display()))
+                .hint("name another file"),
+        );
+    }
+    // What was signed was another one.
+    let beside = beside(file);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(cannot("remove", &beside, &error));
+        }
+        _ => {}
+    }
     replace_file(file, &proposal.to_bytes()).map_err(|error| cannot("write", file, &error))?;
     let (number, file) = (proposal.number, file.display());
     print(&format!(
@@ -83,12 +99,12 @@ pub fn sign(asked: &Sign) -> Result<u8, Failure> {
     let mut told = format!(
         "Signed: generation {} of {} at {}: {}\n",
         proposal.number,
-        about.author.escape_debug(),
-        about.time.escape_debug(),
-        about.message.escape_debug()
+        escaped(&about.author),
+        escaped(&about.time),
+        escaped(&about.message)
     );
     for (path, sha256) in &proposal.files {
-        told.push_str(&format!("  {sha256}  {}\n", path.escape_debug()));
+        told.push_str(&format!("  {sha256}  {}\n", escaped(path)));
     }
     if asked.policy.is_none() {
         told.push_str("The files themselves were not looked at: `--policy DIR` does.\n");

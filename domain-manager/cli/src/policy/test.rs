@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::arguments::{Format, PolicyFrom, SystemFrom};
 use super::diagnostics::DiagnosticText;
+use super::generation::activation;
 use super::source;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -46,7 +47,7 @@ of it is decided so. A remote domain has `relayvm=` and `transport_rpc=`, and `g
 on nobody's screen. `allow` may be followed by target, `ask` by default_target and targets, both by user
 and autostart, and each verdict by notify.
 
-A file that declares no domain is about those of --system.
+A file that declares no domain is about those that the domain manager tells of, or those of --system.
 
 The exit code is 0 when every expectation is met, 1 when one is not or makes no sense, or the policy has
 errors; 2 for wrong usage.";
@@ -70,7 +71,8 @@ pub fn test(client: &Client, asked: &Test, json: bool) -> Result<u8, Failure> {
     let policy = policy.map_err(|rejected| source::invalid(&rejected))?;
     let system = match &asked.system.system {
         Some(_) => source::system(client, &asked.system)?,
-        None => System::default(),
+        // As for `apply`: without it, what declares its own domains is tested all the same.
+        None => activation::around(client).unwrap_or_default(),
     };
     let files = match asked.files.is_empty() {
         true => source::files_ending(&source::directories(client, &asked.policy), "test")?,

@@ -115,7 +115,8 @@ fn unknown_target(target: &str, system: &System) -> Option<String> {
     Some(format!("There is no domain `{target}`.{likely}\n"))
 }
 
-fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+/// A question about what a word was meant to be, or nothing.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let likely = nearest(word, known);
     likely.map_or(String::new(), |likely| format!(" Did you mean `{likely}`?"))
 }

@@ -76,6 +76,30 @@ fn domains_tags_labels_and_services_are_those_there_are() {
 }
 
 #[test]
+fn the_terms_of_a_query_are_those_there_can_be() {
+    let fixture = machine();
+    let audit = |term| told(&fixture, &["policy", "audit", term]);
+    assert_eq!(audit("s"), "service= since= source=");
+    assert_eq!(audit("source=w"), "source=work");
+    assert_eq!(audit("verdict="), "verdict=allow verdict=deny");
+    assert_eq!(audit("service=my"), "service=my.Service");
+    assert_eq!(audit("colour="), "");
+    assert_eq!(
+        told(&fixture, &["policy", "trace", "event=p"]),
+        "event=private event=pruned"
+    );
+    // Only what can be granted or counted.
+    assert_eq!(
+        told(&fixture, &["policy", "grant", "work", "@d"]),
+        "@dispvm"
+    );
+    assert_eq!(
+        told(&fixture, &["policy", "quota", "set", "@tag:"]),
+        "@tag:desk @tag:office"
+    );
+}
+
+#[test]
 fn what_is_not_known_is_left_out_without_a_complaint() {
     let fixture = Fixture::alone();
     assert_eq!(told(&fixture, &["start", ""]), "");

@@ -153,6 +153,8 @@ fn the_help_of_explain_tells_how_to_ask_offline() {
       suggestion        the smallest rule that would allow exactly this call (rule), and the rule it
                         has to stand before (before: file, line)
       remarks           what else is remarkable
+      grants            those that allow the call now whatever the verdict, as in `grants --json`; there
+                        when the policy and the domains of this machine are asked about, one call at a time
 
     With --batch, a line is an object with the keys
       source            the domain that calls
@@ -216,9 +218,10 @@ fn each_verb_has_a_manual_page() {
         pages.iter().all(|page| page != "bulkhead-complete.1"),
         "{pages:?}"
     );
-    let told = fixture.run(&["manual", "nowhere"]);
-    assert!(
-        told.contains("hint: the directory has to be there"),
-        "{told}"
-    );
+    fixture.write("file", "");
+    insta::assert_snapshot!(fixture.run(&["manual", "file"]), @r"
+    ! error: cannot write manual pages into file
+    ! caused by: file exists
+    [exit code 1]
+    ");
 }

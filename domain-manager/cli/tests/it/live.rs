@@ -113,6 +113,14 @@ impl Live {
     pub fn run(&self, words: &[&str]) -> String {
         self.fixture.run(&[&["policy"], words].concat())
     }
+
+    /// A policy verb that has not begun yet.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+        command.arg("policy").args(words);
+        command.env(Layout::ROOT_VARIABLE, self.fixture.path(""));
+        command
+    }
 }
 
 /// Reads as a service manager does, at once.
@@ -325,7 +333,7 @@ fn a_quota_is_set_seen_and_removed() {
     DOMAIN  QUOTA            UNDER WAY  LEFT NOW  REFUSED
     work    work qubes.Date  2          7         1
     ");
-    insta::assert_snapshot!(live.run(&["quota", "remove", "work", "qubes.Date"]), @"The quota holds from now on.");
+    insta::assert_snapshot!(live.run(&["quota", "remove", "work", "qubes.Date"]), @"The quota holds no more.");
     assert!(
         live.ask("work", "vault", "qubes.Date")
             .contains("result=allow")
@@ -339,6 +347,131 @@ fn a_quota_is_set_seen_and_removed() {
     ! error: `a+b` is no service without an argument, and not *
     [exit code 2]
     ");
+}
+
+#[test]
+fn a_quota_that_counts_nothing_is_told_or_refused() {
+    let live = Live::start(DENY);
+    insta::assert_snapshot!(live.run(&["quota", "set", "work", "qubes.Date"]), @r"
+    ! error: a quota needs a limit
+    ! hint: give --per-minute NUMBER, --at-once NUMBER or both
+    [exit code 2]
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "set", "dom0", "*", "--at-once", "1"]), @r"
+    ! error: calls of dom0 are not counted
+    [exit code 2]
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "set", "wrok", "qubes.Dat", "--at-once", "1"]), @r"
+    The quota holds from now on.
+    ! warning: there is no domain `wrok`. Did you mean `work`?
+    ! warning: no rule names the service `qubes.Dat`. Did you mean `qubes.Date`?
+    ");
+    insta::assert_snapshot!(live.run(&["quota", "remove", "wrok", "qubes.Dat", "--json"]), @r#"
+    {
+      "holds": true,
+      "removed": "wrok qubes.Dat"
+    }
+    "#);
+    // What is about less has to come first, or it would never count.
+    let _ = live.run(&["quota", "set", "*", "*", "--at-once", "9"]);
+    let _ = live.run(&["quota", "set", "work", "qubes.Date", "--at-once", "1"]);
+    insta::assert_snapshot!(live.run(&["quota"]), @r"
+    SOURCE  SERVICE     CALLS TO         A MINUTE  BURST  UNDER WAY
+    work    qubes.Date  any target       -         -      1
+    *       *           any target       -         -      9
+    *       *           new disposables  60        30     20
+    *       *           any target       -         -      1024
+    ");
+}
+
+#[test]
+fn a_trace_ends_when_nobody_reads_it() {
+    let live = Live::start(DENY);
+    let mut trace = live.command(&["trace", "verdict=deny"]);
+    let mut trace = trace.stdout(Stdio::piped()).spawn().unwrap();
+    let mut read = BufReader::new(trace.stdout.take().unwrap());
+    let mut line = String::new();
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| read.read_line(&mut line).unwrap());
+        while !read.is_finished() {
+            live.ask("work", "vault", "qubes.Gpg");
+        }
+    });
+    drop(read);
+    while trace.try_wait().unwrap().is_none() {
+        live.ask("work", "vault", "qubes.Gpg");
+    }
+    assert!(trace.wait().unwrap().success());
+}
+
+#[test]
+fn explain_knows_the_grant_and_how_to_give_it() {
+    let live = Live::start(DENY);
+    let explained = live.run(&["explain", "work", "vault", "qubes.Gpg"]);
+    let command = "bulkhead policy grant work vault qubes.Gpg --for 10m";
+    assert!(
+        explained.ends_with(&format!("\n  for now   {command}\n")),
+        "{explained}"
+    );
+    let words: Vec<_> = command.split(' ').skip(2).collect();
+    assert!(live.run(&words).starts_with("Granted: 1  "));
+    let explained = live.run(&["explain", "work", "vault", "qubes.Gpg"]);
+    assert!(!explained.contains("for now"), "{explained}");
+    let json = live.run(&["explain", "work", "vault", "qubes.Gpg", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["verdict"], &json["grants"][0]["id"]),
+        (&"deny".into(), &1.into())
+    );
+    let offline = live.run(&[
+        "explain",
+        "work",
+        "vault",
+        "qubes.Gpg",
+        "--policy",
+        "etc/bulkhead/policy.d",
+    ]);
+    assert!(
+        offline.starts_with("deny") && !offline.contains("for now"),
+        "{offline}"
+    );
+}
+
+#[test]
+fn what_could_never_be_granted_is_refused() {
+    let live = Live::start(DENY);
+    insta::assert_snapshot!(live.run(&["grant", "work", "vualt", "qubes.Gpg", "--for", "1m"]), @r"
+    ! error: there is no domain `vualt`; did you mean `vault`?
+    [exit code 1]
+    ");
+    insta::assert_snapshot!(live.run(&["revoke"]), @r"
+    ! error: it is not said which grant
+    ! hint: name its number, which `bulkhead policy grants` shows, or give --all
+    [exit code 2]
+    ");
+}
+
+#[test]
+fn expectations_without_domains_are_held_against_those_there_are() {
+    let live = Live::start(DENY);
+    let tests = "work -> vault qubes.Gpg deny\nwork -> vault qubes.Date allow\n";
+    live.fixture.write("etc/bulkhead/policy.d/a.test", tests);
+    insta::assert_snapshot!(live.run(&["test"]), @"Expectations met: 2, not met: 0; files: 1.");
+}
+
+#[test]
+fn before_a_generation_goes_live_it_is_told_what_it_changes() {
+    let live = Live::start(DENY);
+    let _ = live.run(&["apply", "-m", "as it was"]);
+    let more = "qubes.Gpg * vault work allow\n";
+    live.fixture
+        .write("etc/bulkhead/policy.d/40-more.policy", more);
+    let differs = live.run(&["diff"]);
+    let changed = "deny  ⇒  allow\n  was no rule\n  now qubes.Gpg * vault work allow";
+    assert!(differs.starts_with(changed), "{differs}");
+    let told = live.run(&["apply", "-m", "more", "--dry-run"]);
+    assert_eq!(told, format!("{differs}Generation 2 would be live.\n"));
+    assert!(live.run(&["log"]).starts_with("1  live  "));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bulkhead_policy::{Diagnostic, Policy, Span};
-use policy_administration::{Set, replace_file};
+use policy_administration::{Set, alone_in, replace_file};
 use policy_analysis::{Difference, lint};
 use policy_generations::Store;
 use policyd::{load_live, render};
@@ -61,27 +61,36 @@ impl Checked<'_> {
             return Ok(0);
         }
         let file = before.base().join(path);
-        let now = std::fs::read(&file).ok();
-        if now.as_ref() != before.files().get(*path) {
-            return Err(
-                Failure::new(format!("{} was changed meanwhile", file.display()))
-                    .hint("look at it and change it again"),
-            );
-        }
-        let write = || {
-            replace_file(&file, text.as_bytes()).map_err(|error| {
+        let _alone = alone_in(before.base()).map_err(|error| {
+            Failure::new(format!("cannot lock {}", before.base().display())).because(&error)
+        })?;
+        let next = activation::next(client)?;
+        self.is_as_before()?;
+        let write = |text: &[u8]| {
+            replace_file(&file, text).map_err(|error| {
                 Failure::new(format!("cannot write {}", file.display())).because(&error)
             })
         };
         if let Some(message) = &changing.message {
+            let activate = |only_try| {
+                let (after, keys) = (&self.after, &changing.keys);
+                activation::activate(client, after, &next, message, keys, only_try)
+            };
             // Whatever keeps it from going live is found before anything is written.
-            activation::activate(client, &self.after, message, &changing.keys, true)?;
-            write()?;
-            let live = activation::activate(client, &self.after, message, &changing.keys, false)?;
-            print(&activation::told(&live, &self.policy))?;
+            activate(true)?;
+            write(text.as_bytes())?;
+            let live = activate(false);
+            if live.is_err() {
+                // A file that says what is not live would be made live with the next change.
+                match before.files().get(*path) {
+                    Some(text) => write(text)?,
+                    None => drop(std::fs::remove_file(&file)),
+                }
+            }
+            print(&activation::told(&live?, &self.policy))?;
             return Ok(0);
         }
-        write()?;
+        write(text.as_bytes())?;
         let file = file.display();
         let other = changing.directory.is_some();
         if other {
@@ -95,6 +104,26 @@ impl Checked<'_> {
             print(&format!("Written: {file}. It is live.\n"))?;
         }
         Ok(0)
+    }
+
+    /// Whether all files are still those that the change was checked with.
+    fn is_as_before(&self) -> Result<(), Failure> {
+        let Change { before, path, .. } = &self.change;
+        let changed = generation::changed(before.files(), before.base());
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let place = |path: &String| before.base().join(path).display().to_string();
+        let places: Vec<_> = changed.iter().map(place).collect();
+        let (places, hint) = match changed.iter().any(|other| other == path) {
+            true => (places.join(", "), "look at it and change it again"),
+            false => (
+                places.join(", "),
+                "nothing was written; the same change again is held against what is there now",
+            ),
+        };
+        let verb = if changed.len() == 1 { "was" } else { "were" };
+        Err(Failure::new(format!("{places} {verb} changed meanwhile")).hint(hint))
     }
 
     /// What is new about the changed policy, in decisions and warnings.

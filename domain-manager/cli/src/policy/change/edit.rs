@@ -113,8 +113,14 @@ fn change(
             print("Nothing was changed.\n")?;
             return Ok(0);
         }
+        // Others may have changed other files while the editor was open.
+        let now = super::set(client, changing)?;
         let change = Change {
-            before: set,
+            before: if now.text(path) == set.text(path) {
+                &now
+            } else {
+                set
+            },
             path,
             text: &edited,
         };

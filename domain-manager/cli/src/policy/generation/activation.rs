@@ -25,7 +25,7 @@ pub(super) fn outside(error: &NotActivated) -> Failure {
 }
 
 /// The domains there are, if the domain manager tells.
-fn around(client: &Client) -> Option<System> {
+pub fn around(client: &Client) -> Option<System> {
     serde_json::from_slice(&client.system_info().ok()?).ok()
 }
 
@@ -56,10 +56,17 @@ pub fn checked(client: &Client, set: &Set) -> Result<Policy, Failure> {
     .hint(hint))
 }
 
-/// Makes a checked set live; `only_try` does all but that.
+/// What a generation that is made of the files as they are now follows on. Asked before they are
+/// read, it keeps a change from overruling another that came in between.
+pub fn next(client: &Client) -> Result<(u64, Option<String>), Failure> {
+    store(client).next().map_err(|error| failed(&error))
+}
+
+/// Makes a checked set live as the `next` generation; `only_try` does all but that.
 pub fn activate(
     client: &Client,
     set: &Set,
+    next: &(u64, Option<String>),
     message: &str,
     keys: &[PathBuf],
     only_try: bool,
@@ -69,13 +76,16 @@ pub fn activate(
     let keys: Result<Vec<_>, _> = keys.iter().map(|path| SigningKey::load(path)).collect();
     let keys = keys.map_err(|error| failed(&error))?;
     let store = store(client);
-    let next = store.next().map_err(|error| failed(&error))?;
-    let activated = administration::activate(&store, &owners, &next, set, about, &keys, only_try);
+    let activated = administration::activate(&store, &owners, next, set, about, &keys, only_try);
     let activated = activated.map_err(|error| match &error {
         NotActivated::Store(StoreError::Unsigned(_)) => {
             failed(&error).hint("sign with the keys of their owners: `--sign KEY`")
         }
         NotActivated::Outside(_) => outside(&error),
+        NotActivated::Store(StoreError::Overtaken) => failed(&error).hint(
+            "`bulkhead policy diff` shows what the working copy changes by now; the same command again \
+             goes on from there",
+        ),
         _ => failed(&error),
     })?;
     if !only_try {

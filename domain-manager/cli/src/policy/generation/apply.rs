@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use policy_administration::{self as administration, NotActivated, Set};
-use policy_generations::Manifest;
+use policy_analysis::Difference;
+use policy_generations::{Manifest, StoreError};
+use policyd::load_live;
 
-use super::activation::{about, activate, checked, outside, prune, told};
+use super::activation::{about, activate, around, checked, next, outside, prune, told};
 use super::{failed, owners, read_again, store};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::print;
-use crate::policy::signing;
+use crate::policy::{diff, signing};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = APPLY_HELP)]
@@ -32,7 +34,7 @@ pub struct Apply {
     /// Make live what was proposed, with the signatures in FILE.sig
     #[arg(long, value_name = "FILE", conflicts_with_all = ["message", "keys", "propose"])]
     proposal: Option<PathBuf>,
-    /// Do all but make it live
+    /// Do all but make it live, and say which decisions would change
     #[arg(long)]
     dry_run: bool,
 }
@@ -54,6 +56,7 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
     let [_, own] = client.layout().policy_dirs();
     let directory = asked.directory.as_deref().unwrap_or(&own);
     let old = client.layout().old_policy_dir();
+    let next = next(client)?;
     let set = Set::read(directory, Some(&old)).map_err(|error| failed(&error))?;
     let policy = checked(client, &set)?;
     if let Some(file) = &asked.propose {
@@ -63,12 +66,19 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
         {
             return Err(outside(&NotActivated::Outside(place)));
         }
-        let (number, parent) = store(client).next().map_err(|error| failed(&error))?;
+        let (number, parent) = next;
         let proposal = Manifest::new(number, about(&asked.message), parent, set.files());
         return signing::propose(&proposal, file);
     }
     let live = match &asked.proposal {
-        None => activate(client, &set, &asked.message, &asked.keys, asked.dry_run)?,
+        None => activate(
+            client,
+            &set,
+            &next,
+            &asked.message,
+            &asked.keys,
+            asked.dry_run,
+        )?,
         Some(file) => {
             let (proposal, signatures) = signing::signed_proposal(file)?;
             let (store, owners) = (store(client), owners(client)?);
@@ -82,6 +92,10 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
             );
             let live = live.map_err(|error| match &error {
                 NotActivated::Outside(_) => outside(&error),
+                NotActivated::Store(StoreError::Unsigned(_)) => failed(&error).hint(format!(
+                    "their owners sign it: `bulkhead policy sign {} --key KEY`",
+                    file.display()
+                )),
                 _ => failed(&error).hint("`bulkhead policy apply --propose FILE` begins anew"),
             })?;
             if !asked.dry_run {
@@ -91,6 +105,19 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
             live
         }
     };
+    if asked.dry_run {
+        print(&match (load_live(client.layout()), around(client)) {
+            (Ok(before), Some(system)) => {
+                let difference = Difference::between(&before.policy, &policy, &system);
+                diff::told(&difference, &before.policy, &policy)
+            }
+            (Err(_), _) => "Before, the policy had errors.\n".to_owned(),
+            (_, None) => {
+                "Which decisions change is not known: the domain manager does not answer.\n"
+                    .to_owned()
+            }
+        })?;
+    }
     print(&match asked.dry_run {
         true => format!("Generation {} would be live.\n", live.number),
         false => told(&live, &policy),

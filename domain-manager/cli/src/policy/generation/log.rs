@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy log`.
 
+use bulkhead_types::escaped;
 use clap::Args;
 use policy_generations::{Generation, Keys};
 use serde::Serialize;
@@ -91,6 +92,6 @@ fn listed(entry: &Entry) -> String {
         sha256,
         ..
     } = entry;
-    let message = message.escape_debug();
+    let message = escaped(message);
     format!("{number}{live}  {time}  {author}{signed}{pruned}\n  {message}\n  {sha256}\n")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
-use policy_administration::replace_file;
+use policy_administration::{alone_in, replace_file};
 use policy_generations::{Files, StoreError, read_files};
 use policy_ledger::rfc3339;
 
@@ -47,6 +47,8 @@ pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
     })?;
     let files = files.1;
     let [_, own] = client.layout().policy_dirs();
+    let alone = asked.to_files.then(|| alone_in(&own));
+    let _alone = alone.transpose().map_err(|error| failed(&error))?;
     if asked.to_files
         && let Some(live) = live
     {
@@ -62,7 +64,13 @@ pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
     }
     let time = rfc3339(SystemTime::now());
     let generation = store.roll_back(&keys, number, &author(), &time);
-    let generation = generation.map_err(|error| failed(&error))?;
+    let generation = generation.map_err(|error| match &error {
+        StoreError::Unsigned(_) => failed(&error).hint(
+            "whoever owns these files signs the same text anew: put it into the working copy, and then \
+             `bulkhead policy apply --sign KEY`",
+        ),
+        _ => failed(&error),
+    })?;
     read_again(client);
     print(&format!(
         "Generation {number} is live; SHA-256: {}.\n",

@@ -58,7 +58,7 @@ pub fn status(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
     if !state.changed.is_empty() {
         let changed = state.changed.join(", ");
         text.push_str(&format!(
-            "The working copy is another: {changed}. `bulkhead policy diff @live` compares.\n"
+            "The working copy is another: {changed}. `bulkhead policy diff` compares.\n"
         ));
     }
     if !state.keys.is_empty() {

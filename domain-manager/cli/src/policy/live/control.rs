@@ -48,7 +48,9 @@ pub fn answer(lines: &mut impl BufRead) -> Result<Answer, Failure> {
 }
 
 fn broken(error: &io::Error) -> Failure {
-    Failure::new("the policy daemon broke the connection off").because(error)
+    Failure::new("the policy daemon broke the connection off")
+        .because(error)
+        .hint("`bulkhead status` says whether it runs")
 }
 
 /// For an answer to another question.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use policyd::control::{Answer, Request};
 use policyd::{GrantRequest, GrantState, KeptState};
 use serde::Serialize;
@@ -19,6 +19,7 @@ pub struct Grant {
     /// The domain that may call
     source: String,
     /// The domain that may be called: a name, dom0, @dispvm or @dispvm:NAME
+    #[arg(value_hint = ValueHint::Other)]
     target: String,
     /// The service, with +ARGUMENT if it has one, or with +* for any argument
     service: String,
@@ -40,7 +41,8 @@ grant is taken. When its time is up, its source stops or it is revoked, nothing 
 the calls that rest on it are ended: a service in dom0 is killed, a disposable that was made for the
 call is destroyed, and of a call between two running domains the agents of both are told to end it.
 One that obeys is enough. The record (`audit`) says where a domain has not confirmed the end: whoever
-trusts neither of the two kills one of them. A grant does not survive a restart of the machine, and no change of the clock prolongs it.";
+trusts neither of the two kills one of them. A grant does not survive a restart of the machine, and no
+change of the clock prolongs it.";
 
 pub const GRANTS_HELP: &str = "\
 Beside the grants stand the answers of the user that still count. With --json both are in one array, and
@@ -57,7 +59,7 @@ Beside the grants stand the answers of the user that still count. With --json bo
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// The number of the grant, as `grants` shows it
-    #[arg(required_unless_present = "all")]
+    #[arg(value_name = "GRANT")]
     number: Option<u64>,
     /// End all grants, and forget the answers of the user that still count
     #[arg(long, conflicts_with = "number")]
@@ -148,6 +150,11 @@ pub fn grants(client: &Client, json: bool) -> Result<u8, Failure> {
 }
 
 pub fn revoke(client: &Client, asked: &Revoke, json: bool) -> Result<u8, Failure> {
+    if asked.number.is_none() && !asked.all {
+        return Err(Failure::new("it is not said which grant")
+            .hint("name its number, which `bulkhead policy grants` shows, or give --all")
+            .usage());
+    }
     let request = Request::Revoke { id: asked.number };
     let answer = control::ask(client, &request);
     let answer =
@@ -179,19 +186,20 @@ pub fn revoke(client: &Client, asked: &Revoke, json: bool) -> Result<u8, Failure
 }
 
 /// The grants that allow a call now; none if the daemon is away, which then allows nothing.
-pub fn covering(client: &Client, source: &str, target: &str, service: &str) -> Vec<String> {
+pub fn covering(client: &Client, source: &str, target: &str, service: &str) -> Vec<GrantState> {
     let request = Request::Covering {
         source: source.to_owned(),
         target: target.to_owned(),
         service: service.to_owned(),
     };
     match control::ask(client, &request) {
-        Ok(Answer::Grants(grants)) => grants.iter().map(told).collect(),
+        Ok(Answer::Grants(grants)) => grants,
         _ => Vec::new(),
     }
 }
 
-fn told(grant: &GrantState) -> String {
+/// A grant in one line.
+pub fn told(grant: &GrantState) -> String {
     let GrantRequest {
         source,
         target,

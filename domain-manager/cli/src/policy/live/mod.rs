@@ -9,7 +9,7 @@ mod quota;
 mod record;
 mod trace;
 
-pub use grant::covering;
+pub use grant::{covering, told as grant_told};
 
 use clap::Subcommand;
 

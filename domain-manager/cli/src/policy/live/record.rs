@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use bulkhead_types::escaped;
 use policy_ledger::{Entry, Event};
 
 /// A record in one line. What a guest wrote is escaped.
@@ -89,7 +90,7 @@ fn shown(text: &str) -> String {
 fn cut(text: &str, longest: usize) -> String {
     let cut: String = text.chars().take(longest).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
-    format!("{}{more}", cut.escape_debug())
+    format!("{}{more}", escaped(&cut))
 }
 
 /// The first line of the fields that a spreadsheet takes.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{control, record};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::list::print;
+use crate::list::print_on;
 use crate::policy::arguments::Format;
 
 #[derive(Debug, Args)]
@@ -38,7 +38,11 @@ enum Line {
 
 pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> {
     let query = Query::parse(asked.terms.iter().map(String::as_str), SystemTime::now());
-    let query = query.map_err(|error| Failure::new(error.to_string()).usage())?;
+    let query = query.map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("`bulkhead policy audit --help` lists the terms")
+            .usage()
+    })?;
     let json = json || asked.format == Format::Json;
     let mut lines = control::open(client, &Request::Trace)?;
     control::answer(&mut lines)?;
@@ -56,9 +60,12 @@ pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> 
         match serde_json::from_str(&line) {
             Ok(Line::Record(entry)) if query.matches(&entry) => {
                 shown += 1;
-                match json {
-                    true => print(&line)?,
-                    false => print(&format!("{}\n", record::told(&entry)))?,
+                let read = match json {
+                    true => print_on(&line)?,
+                    false => print_on(&format!("{}\n", record::told(&entry)))?,
+                };
+                if !read {
+                    return Ok(0);
                 }
             }
             Ok(Line::Missed { missed }) => eprintln!("warning: {missed} records went by unseen"),

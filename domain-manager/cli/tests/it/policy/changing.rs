@@ -127,6 +127,53 @@ fn a_file_that_somebody_else_changes_meanwhile_is_not_overwritten() {
 }
 
 #[test]
+fn what_somebody_else_makes_live_meanwhile_stays_live() {
+    let mut fixture = machine();
+    let _ = fixture.run(&["policy", "apply", "-m", "as shipped"]);
+    let other = fixture.path("etc/bulkhead/policy.d/40-other.policy");
+    let program = env!("CARGO_BIN_EXE_bulkhead");
+    fixture.editor(&format!(
+        "echo 'other.Service * work personal allow' > {}\n{program} policy apply -m theirs > theirs\n\
+         echo 'own.Service * work personal allow' >> $1\n",
+        other.display()
+    ));
+    let told = change(&fixture, &["edit", "30-user", "-m", "mine"]);
+    assert!(told.contains("Generation 3 is live"), "{told}");
+    assert!(!told.contains("other.Service"), "{told}");
+    for service in ["own.Service", "other.Service"] {
+        let told = change(&fixture, &["explain", "work", "personal", service]);
+        assert!(told.starts_with("allow"), "{service}: {told}");
+    }
+    assert!(!fixture.run(&["policy", "status"]).contains("is another"));
+}
+
+#[test]
+fn of_many_who_change_a_file_at_once_each_is_told_the_truth() {
+    let fixture = machine();
+    let _ = fixture.run(&["policy", "apply", "-m", "as shipped"]);
+    let rules: Vec<_> = (0..6)
+        .map(|n| format!("s{n} * work personal allow"))
+        .collect();
+    let add = |rule: &str| {
+        let told = change(&fixture, &["add", rule, "-m", "mine"]);
+        let done = told.contains(" is live; rules: ");
+        assert!(done || told.contains("meanwhile"), "{told}");
+        done.then(|| rule.to_owned())
+    };
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = rules.iter().map(|rule| scope.spawn(|| add(rule))).collect();
+        let all = all.into_iter();
+        all.filter_map(|one| one.join().unwrap()).collect()
+    });
+    assert!(!done.is_empty());
+    let text = own(&fixture);
+    for rule in &rules {
+        assert_eq!(text.contains(rule), done.contains(rule), "{rule}: {text}");
+    }
+    assert!(!fixture.run(&["policy", "status"]).contains("is another"));
+}
+
+#[test]
 fn a_new_file_is_made_where_none_is() {
     let mut fixture = machine();
     fixture.editor(r#"echo 'my.Service * work personal ask' >> "$1""#);

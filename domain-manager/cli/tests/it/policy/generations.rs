@@ -129,7 +129,8 @@ fn owners_sign_where_their_keys_are() {
     assert!(told.starts_with("Signed: generation 1 of "), "{told}");
     let told = policy(&["apply", "--proposal", "next"]);
     assert!(
-        told.contains("no owner has signed for 90-default.policy"),
+        told.contains("no owner has signed for 90-default.policy")
+            && told.contains("hint: their owners sign it: `bulkhead policy sign next --key KEY`"),
         "{told}"
     );
     // Bob looks first, and signs nothing else than what he sees.
@@ -157,6 +158,29 @@ fn owners_sign_where_their_keys_are() {
         told.contains("another generation was applied meanwhile"),
         "{told}"
     );
+}
+
+#[test]
+fn a_proposal_takes_the_place_of_another_and_of_nothing_else() {
+    let fixture = machine();
+    let policy = |words: &[&str]| fixture.run(&[&["policy"], words].concat());
+    let _ = policy(&["new-key", "key"]);
+    let _ = policy(&["apply", "-m", "one", "--propose", "next"]);
+    let _ = policy(&["sign", "next", "--key", "key"]);
+    assert!(fixture.path("next.sig").exists());
+    let told = policy(&["apply", "-m", "two", "--propose", "next"]);
+    assert!(
+        told.starts_with("Generation 1 is proposed in next"),
+        "{told}"
+    );
+    // Nobody has signed this one.
+    assert!(!fixture.path("next.sig").exists());
+    let rules = "etc/bulkhead/policy.d/30-user.policy";
+    insta::assert_snapshot!(policy(&["apply", "-m", "two", "--propose", rules]), @r"
+    ! error: etc/bulkhead/policy.d/30-user.policy is there, and is no proposal
+    ! hint: name another file
+    [exit code 1]
+    ");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct Export {
     #[arg(long, value_enum, default_value_t)]
     format: ExportFormat,
     /// The file to write; without it, standard output
-    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
     output: Option<PathBuf>,
     /// Copy the whole ledger, with what `audit verify --ledger` needs, into this new directory
     #[arg(long, value_name = "DIR", conflicts_with = "terms")]

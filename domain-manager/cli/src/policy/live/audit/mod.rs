@@ -70,7 +70,7 @@ Terms:
   rule=*30-user*         the deciding rule, as FILE:LINE
   reason=*quota*         why it was refused, or how it ended
   call=12                the decision with this number, and the end of the call
-  grant=3  generation=7  what it rested on
+  grant=3  generation=7  what it rested on; for a grant also who gave it, and its end
   event=decision         or close, act, seal, start, stop, private, flood, pruned
   by=root  what=grant    acts of administration
   since=2h  until=2026-11-26T04:30
@@ -141,7 +141,12 @@ fn open(directory: &Path) -> Result<Snapshot, Failure> {
             _ => failure,
         }
     };
-    snapshot(directory).map_err(|error| failed(&error))
+    let found = snapshot(directory).map_err(|error| failed(&error))?;
+    if found.segments.is_empty() && found.head.is_none() && found.key.is_none() {
+        let nothing = format!("there is no ledger in {}", directory.display());
+        return Err(Failure::new(nothing).hint("policyd begins it with its first start"));
+    }
+    Ok(found)
 }
 
 fn read(

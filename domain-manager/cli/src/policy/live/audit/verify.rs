@@ -95,11 +95,10 @@ pub fn verify(client: &Client, asked: &Verify, json: bool) -> Result<u8, Failure
             verified.records,
         ),
     };
-    let _ = writeln!(
-        text,
-        "To hold it against later: --expect {last}:{}",
-        verified.chain
-    );
+    if verified.intact {
+        let chain = &verified.chain;
+        let _ = writeln!(text, "To hold it against later: --expect {last}:{chain}");
+    }
     print(&text)?;
     Ok(u8::from(!verified.intact))
 }
