@@ -13,7 +13,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// How long it took for an error to come after the last kill that it met, or since it was made.
+    /// How long it took for its end to come after the last kill that it met, or since it was made.
     fn since_kill(&self, kills: &[Instant]) -> Duration {
         let met = kills.iter().filter(|kill| **kill < self.ended);
         self.ended - met.max().map_or(self.begun, |kill| self.begun.max(*kill))
@@ -29,9 +29,11 @@ pub fn print(calls: &[Ended], kills: &[Instant]) {
     let whole = |call: &&Ended| call.ended - call.begun;
     let running = |call: &&Ended| whole(call).saturating_sub(call.queued);
     let failed = || calls.iter().filter(|call| !call.good);
+    let succeeded = || calls.iter().filter(|call| call.good);
+    line("calls that succeeded", succeeded().map(|c| whole(&c)));
     line(
-        "calls that succeeded",
-        calls.iter().filter(|c| c.good).map(|c| whole(&c)),
+        "  from the last kill before",
+        succeeded().map(|c| c.since_kill(kills)),
     );
     line(
         "errors, from the call's beginning",
