@@ -65,6 +65,11 @@ impl Machine {
         self.layout().policy_socket()
     }
 
+    /// The daemon's thread that answers: its first.
+    pub fn answerer(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn start_again(&mut self) {
         let root = self.root.path();
         let daemon = Command::new(env!("CARGO_BIN_EXE_policyd"))

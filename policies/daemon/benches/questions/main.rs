@@ -28,7 +28,9 @@ const FEW_DOMAINS: usize = ASKERS + 1;
 const ROUNDS: usize = 5;
 
 fn main() {
-    println!("a question over the socket     rules      p50 µs    p99 µs  p99.9 µs  longest µs");
+    println!(
+        "a question over the socket     rules      p50 µs    p99 µs  p99.9 µs  longest µs  for a processor"
+    );
     for count in [10, 5_000, 50_000] {
         let machine = Machine::start(&rules(count), FEW_DOMAINS);
         let times = best((0..ROUNDS).map(|_| Times::of(&machine, QUESTIONS, Duration::ZERO)));
@@ -55,7 +57,7 @@ fn while_reading() {
         let (mut times, mut taken) = (Vec::new(), 0);
         for _ in 0..ROUNDS {
             let over = AtomicBool::new(false);
-            let questions = machine.questions();
+            let (questions, answerer) = (machine.questions(), machine.answerer());
             let (round, rounds) = thread::scope(|scope| {
                 let taking = scope.spawn(|| {
                     let mut rounds = 0;
@@ -68,7 +70,7 @@ fn while_reading() {
                     }
                     rounds
                 });
-                let times = Times::at(&questions, QUESTIONS, pace);
+                let times = Times::at(&questions, answerer, QUESTIONS, pace);
                 over.store(true, Ordering::Relaxed);
                 (times, taking.join().unwrap())
             });
@@ -86,7 +88,7 @@ fn while_reading() {
 /// A domain's answers with and without another one that asks as fast as it can.
 fn beside_a_flood() {
     let machine = Machine::start(&rules(5_000), FEW_DOMAINS);
-    let questions = machine.questions();
+    let (questions, answerer) = (machine.questions(), machine.answerer());
     let pace = Duration::from_millis(1);
     const FEW: usize = 2_000;
     // What may be asked at once after a rest is used up before.
@@ -94,7 +96,7 @@ fn beside_a_flood() {
     while !ask(&questions, &flood).contains("refusal=quota") {}
     let (mut alone, mut beside, mut asked) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
-        alone.push(Times::at(&questions, FEW, pace));
+        alone.push(Times::at(&questions, answerer, FEW, pace));
         let over = AtomicBool::new(false);
         let count = AtomicUsize::new(0);
         let times = thread::scope(|scope| {
@@ -104,7 +106,7 @@ fn beside_a_flood() {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            let times = Times::at(&questions, FEW, pace);
+            let times = Times::at(&questions, answerer, FEW, pace);
             over.store(true, Ordering::Relaxed);
             times
         });
