@@ -5,7 +5,7 @@
 //! it ended; if nobody ever says so, as daemons of another implementation do not, the call is
 //! forgotten after a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub(crate) struct Calls {
     /// The last number that was given before this daemon began.
     before: u64,
     under_way: BTreeMap<u64, Call>,
+    /// Those of each reporter, and first those that nobody has reported on yet, the oldest first: so that
+    /// nobody's end makes the others wait while all calls are looked through.
+    by_reporter: BTreeSet<(Option<u64>, u64)>,
     /// The sources of calls that are over and of whose end nothing was told yet.
     silent: BTreeMap<u64, String>,
     counts: HashMap<(Arc<str>, String), usize>,
@@ -66,6 +69,7 @@ impl Calls {
             let key = (quota.clone(), call.source.clone());
             *self.counts.entry(key).or_default() += 1;
         }
+        self.by_reporter.insert((call.reporter, number));
         self.under_way.insert(number, call);
     }
 
@@ -73,7 +77,11 @@ impl Calls {
     /// before this daemon began.
     pub fn opened(&mut self, number: u64, reporter: u64, source: &str, now: Duration) -> bool {
         match self.under_way.get_mut(&number) {
-            Some(call) if call.source == source => call.reporter = Some(reporter),
+            Some(call) if call.source == source => {
+                self.by_reporter.remove(&(call.reporter, number));
+                call.reporter = Some(reporter);
+                self.by_reporter.insert((call.reporter, number));
+            }
             Some(_) => return false,
             None if number > self.before => return false,
             None => self.begin(
@@ -132,21 +140,30 @@ impl Calls {
 
     /// The calls that a reporter leaves behind.
     pub fn orphans(&mut self, reporter: u64) -> Vec<(u64, Call)> {
-        self.take(|call| call.reporter == Some(reporter))
+        let of = |number| (Some(reporter), number);
+        let left = self.by_reporter.range(of(u64::MIN)..=of(u64::MAX));
+        let left: Vec<u64> = left.map(|(_, number)| *number).collect();
+        self.take(left)
     }
 
     /// Forgets the permissions that came to no call.
     pub fn forget_silent(&mut self, now: Duration) -> Vec<(u64, Call)> {
-        let forgotten = self.take(|call| call.reporter.is_none() && call.since + SILENCE < now);
+        let silent = self.by_reporter.range(..(Some(u64::MIN), u64::MIN));
+        let silent = silent.map(|(_, number)| *number);
+        // A later number was given later.
+        let too_long = silent.take_while(|number| {
+            let call = self.under_way.get(number);
+            call.is_some_and(|call| call.since + SILENCE < now)
+        });
+        let forgotten = too_long.collect();
+        let forgotten = self.take(forgotten);
         for (number, call) in forgotten.iter().filter(|(_, call)| !call.reported) {
             self.await_report(*number, call.source.clone());
         }
         forgotten
     }
 
-    fn take(&mut self, which: impl Fn(&Call) -> bool) -> Vec<(u64, Call)> {
-        let found = self.under_way.iter().filter(|(_, call)| which(call));
-        let numbers: Vec<u64> = found.map(|(number, _)| *number).collect();
+    fn take(&mut self, numbers: Vec<u64>) -> Vec<(u64, Call)> {
         let taken = numbers.into_iter();
         taken
             .filter_map(|number| Some((number, self.remove(number)?)))
@@ -155,6 +172,7 @@ impl Calls {
 
     fn remove(&mut self, number: u64) -> Option<Call> {
         let call = self.under_way.remove(&number)?;
+        self.by_reporter.remove(&(call.reporter, number));
         if let Some(quota) = &call.quota {
             let key = (quota.clone(), call.source.clone());
             if let Some(count) = self.counts.get_mut(&key) {
@@ -195,6 +213,27 @@ mod tests {
         assert_eq!(calls.forget_silent(SILENCE).len(), 0);
         assert_eq!(calls.forget_silent(SILENCE * 2).len(), 1);
         assert_eq!((calls.counted(&quota, "work"), calls.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_reporter_leaves_and_what_nobody_reports_on_is_found_among_all() {
+        let mut calls = Calls::default();
+        for number in 1..=6 {
+            calls.begin(number, call("work", number));
+        }
+        for (number, reporter) in [(2, 7), (3, 8), (5, 7), (6, 8)] {
+            assert!(calls.opened(number, reporter, "work", Duration::ZERO));
+        }
+        // Another daemon of the same source says that it has the call.
+        assert!(calls.opened(6, 7, "work", Duration::ZERO));
+        let numbers = |calls: Vec<(u64, Call)>| calls.into_iter().map(|(n, _)| n);
+        assert!(numbers(calls.orphans(7)).eq([2, 5, 6]));
+        assert_eq!(calls.orphans(7).len(), 0);
+        let now = SILENCE + Duration::from_secs(4);
+        assert!(numbers(calls.forget_silent(now)).eq([1]));
+        assert!(numbers(calls.forget_silent(now * 2)).eq([4]));
+        assert!(numbers(calls.orphans(8)).eq([3]));
+        assert!(calls.len() == 0 && calls.by_reporter.is_empty() && calls.counts.is_empty());
     }
 
     #[test]
