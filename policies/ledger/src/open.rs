@@ -42,6 +42,10 @@ impl Ledger {
         let (head_file, noted) = HeadFile::open(directory).map_err(failed)?;
         let public = key.public_hex();
         publish_key(directory, &public).map_err(failed)?;
+        if noted.is_none() && end.head == Head::genesis() {
+            // A ledger that has only begun can be verified as well.
+            head_file.write(&end.head).map_err(failed)?;
+        }
         let noted = noted.map_or(0, |head| head.sequence);
         let lost = noted.saturating_sub(end.head.sequence);
         let start = Event::Start {
