@@ -140,6 +140,19 @@ fn a_query_that_can_find_nothing_is_an_error() {
 }
 
 #[test]
+fn a_ledger_without_a_record_yet_is_whole() {
+    let fixture = Fixture::alone();
+    let key = SealKey::load_or_make(&fixture.path("seal.key")).unwrap();
+    let directory = fixture.path("var/lib/bulkhead/ledger");
+    let ledger = Ledger::open(&directory, key, Limits::default(), "boot").unwrap();
+    let verify = || fixture.run(&["policy", "audit", "verify"]);
+    insta::assert_snapshot!(verify(), @"The ledger is as it was begun: it holds no record yet.");
+    drop(ledger);
+    fs::write(directory.join("head"), "").unwrap();
+    assert!(verify().starts_with("decisions.jsonl:0: the file `head` is missing"));
+}
+
+#[test]
 fn a_grant_is_found_with_the_calls_that_rest_on_it() {
     let fixture = with_ledger();
     insta::assert_snapshot!(fixture.run(&["policy", "audit", "grant=1"]), @r"

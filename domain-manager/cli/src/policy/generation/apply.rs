@@ -10,10 +10,10 @@ use policy_generations::{Manifest, StoreError};
 use policyd::load_live;
 
 use super::activation::{about, activate, around, checked, next, outside, prune, told};
-use super::{failed, owners, read_again, store};
+use super::{as_json, failed, owners, read_again, store};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::list::print;
+use crate::list::{print, print_json};
 use crate::policy::{diff, signing};
 
 #[derive(Debug, Args)]
@@ -50,9 +50,11 @@ line of NAME.pub is what `new-key` printed; each further line names files that t
 
 Old generations lose their files and stay in the log. The live one and the one before it keep theirs, and
 so do the newest 50 and all of the last 90 days: `keep` and `days` in the section `[generations]` of
-/etc/bulkhead/policyd.toml set others, and `keep = 0` keeps all.";
+/etc/bulkhead/policyd.toml set others, and `keep = 0` keeps all.
 
-pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
+In JSON, the answer holds generation, sha256, and live: whether it is, or would be.";
+
+pub fn apply(client: &Client, asked: &Apply, json: bool) -> Result<u8, Failure> {
     let [_, own] = client.layout().policy_dirs();
     let directory = asked.directory.as_deref().unwrap_or(&own);
     let old = client.layout().old_policy_dir();
@@ -105,6 +107,10 @@ pub fn apply(client: &Client, asked: &Apply) -> Result<u8, Failure> {
             live
         }
     };
+    if json {
+        print_json(&as_json(live.number, &live.sha256, !asked.dry_run))?;
+        return Ok(0);
+    }
     if asked.dry_run {
         print(&match (load_live(client.layout()), around(client)) {
             (Ok(before), Some(system)) => {

@@ -31,6 +31,11 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new("the policy stays as it was").because(error)
 }
 
+/// What is live, or would be, as JSON.
+fn as_json(generation: u64, sha256: &str, live: bool) -> serde_json::Value {
+    serde_json::json!({ "generation": generation, "sha256": sha256, "live": live })
+}
+
 /// Has the policy daemon read what is live now, if it runs; it reads it by itself soon.
 pub fn read_again(client: &Client) {
     let _ = control::ask(client, &Request::Reload);

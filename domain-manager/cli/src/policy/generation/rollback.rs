@@ -9,10 +9,10 @@ use policy_administration::{alone_in, replace_file};
 use policy_generations::{Files, StoreError, read_files};
 use policy_ledger::rfc3339;
 
-use super::{author, changed, failed, owners, read_again, store};
+use super::{as_json, author, changed, failed, owners, read_again, store};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::list::print;
+use crate::list::{print, print_json};
 
 #[derive(Debug, Args)]
 pub struct Rollback {
@@ -24,7 +24,7 @@ pub struct Rollback {
     to_files: bool,
 }
 
-pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
+pub fn rollback(client: &Client, asked: &Rollback, json: bool) -> Result<u8, Failure> {
     let (store, keys) = (store(client), owners(client)?);
     let live = store.live().map_err(|error| failed(&error))?;
     let numbers = store.numbers().map_err(|error| failed(&error))?;
@@ -72,12 +72,17 @@ pub fn rollback(client: &Client, asked: &Rollback) -> Result<u8, Failure> {
         _ => failed(&error),
     })?;
     read_again(client);
+    let changed = asked.to_files.then(|| make_like(&own, &files));
+    if json {
+        changed.transpose()?;
+        print_json(&as_json(number, &generation.sha256, true))?;
+        return Ok(0);
+    }
     print(&format!(
         "Generation {number} is live; SHA-256: {}.\n",
         generation.sha256
     ))?;
-    if asked.to_files {
-        let changed = make_like(&own, &files)?;
+    if let Some(changed) = changed.transpose()? {
         print(&match changed.is_empty() {
             true => "The working copy was like it already.\n".to_owned(),
             false => format!("The working copy is like it now: {}.\n", changed.join(", ")),

@@ -161,6 +161,28 @@ fn owners_sign_where_their_keys_are() {
 }
 
 #[test]
+fn programs_are_told_in_json_what_is_live() {
+    let fixture = machine();
+    let json = |words: &[&str]| -> serde_json::Value {
+        let told = fixture.run(&[&["policy"], words, &["--json"]].concat());
+        serde_json::from_str(&told).unwrap()
+    };
+    let tried = json(&["apply", "-m", "first", "--dry-run"]);
+    assert_eq!(
+        (&tried["generation"], &tried["live"]),
+        (&1.into(), &false.into())
+    );
+    let first = json(&["apply", "-m", "first"]);
+    assert_eq!(
+        (&first["generation"], &first["live"]),
+        (&1.into(), &true.into())
+    );
+    let _ = json(&["apply", "-m", "second"]);
+    assert_eq!(json(&["rollback"]), first);
+    assert_eq!(json(&["status"])["sha256"], first["sha256"]);
+}
+
+#[test]
 fn a_proposal_takes_the_place_of_another_and_of_nothing_else() {
     let fixture = machine();
     let policy = |words: &[&str]| fixture.run(&[&["policy"], words].concat());

@@ -84,6 +84,12 @@ pub fn verify(client: &Client, asked: &Verify, json: bool) -> Result<u8, Failure
         None => "without a seal".to_owned(),
     };
     let _ = match verified.intact {
+        true if verified.records == 0 => {
+            writeln!(
+                text,
+                "The ledger is as it was begun: it holds no record yet."
+            )
+        }
         true => writeln!(
             text,
             "The ledger is as it was written: records {first} to {last}, {sealed}."
@@ -95,7 +101,7 @@ pub fn verify(client: &Client, asked: &Verify, json: bool) -> Result<u8, Failure
             verified.records,
         ),
     };
-    if verified.intact {
+    if verified.intact && verified.records > 0 {
         let chain = &verified.chain;
         let _ = writeln!(text, "To hold it against later: --expect {last}:{chain}");
     }
