@@ -234,7 +234,7 @@ impl State {
     fn set_system(&mut self, system: Option<Arc<System>>, runs: Runs) {
         let changed = self.domains() != system.as_ref().map(|system| system.len());
         self.system = system;
-        self.grants.set_system(self.system.clone());
+        self.grants.set_system(self.system.clone(), runs.clone());
         if let Some(system) = &self.system
             && changed
         {

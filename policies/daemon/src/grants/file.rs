@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::request::policy_of;
 use super::{Grant, GrantState, Grants};
+use crate::prompts::Runs;
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 16 << 20;
@@ -75,12 +76,14 @@ impl Grants {
                 state,
                 policy: Arc::new(policy),
                 compiled: None,
+                run: None,
             })
         });
         Self {
             last,
             live: live.collect(),
             system: None,
+            runs: Runs::default(),
         }
     }
 

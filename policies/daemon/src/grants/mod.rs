@@ -16,10 +16,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_policy::{Compiled, DomainRef, Policy, System};
+use bulkhead_policy::{Compiled, Policy, System};
+use bulkhead_types::DomainName;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, decide};
+use crate::prompts::Runs;
 use crate::wire::Question;
 
 pub(crate) use file::GrantsFile;
@@ -59,6 +61,8 @@ struct Grant {
     policy: Arc<Policy>,
     /// The same in the system as it is, while that is known.
     compiled: Option<Compiled>,
+    /// The run of the source that it ends with, where it ends with one.
+    run: Option<u32>,
 }
 
 /// All grants that have not ended.
@@ -67,12 +71,14 @@ pub(crate) struct Grants {
     last: u64,
     live: Vec<Grant>,
     system: Option<Arc<System>>,
+    runs: Runs,
 }
 
 impl Grants {
-    /// Takes the domains as they are now.
-    pub fn set_system(&mut self, system: Option<Arc<System>>) {
+    /// Takes the domains as they are now, and which run of each that is.
+    pub fn set_system(&mut self, system: Option<Arc<System>>, runs: Runs) {
         self.system = system;
+        self.runs = runs;
         let system = &self.system;
         for grant in &mut self.live {
             let compile =
@@ -89,7 +95,9 @@ impl Grants {
     /// The first grant that allows a call, with the permission.
     pub fn covering(&self, question: &Question, now: Duration) -> Option<(u64, Decision)> {
         self.live.iter().find_map(|grant| {
-            let usable = !grant.state.is_over(now) && grant.state.request.uses != Some(0);
+            let usable = !grant.state.is_over(now)
+                && grant.state.request.uses != Some(0)
+                && !grant.has_stopped(self.system.as_deref(), &self.runs);
             if !usable {
                 return None;
             }
@@ -131,17 +139,12 @@ impl Grants {
     /// Removes what has ended by now. A grant that is used up stays for the sake of the calls
     /// that rest on it, as long as it has another end.
     pub fn expire(&mut self, now: Duration) -> Vec<Ended> {
-        let system = self.system.clone();
-        let system = system.as_deref();
-        self.remove(|state| {
-            let running = |system: &System| {
-                let source = DomainRef::parse(&state.request.source).ok();
-                let domain = source.and_then(|source| system.find(&source).cloned());
-                domain.is_some_and(|domain| domain.is_running())
-            };
+        let (system, runs) = (self.system.clone(), self.runs.clone());
+        self.remove(|grant| {
+            let state = &grant.state;
             if state.is_over(now) {
                 Some("its time is up")
-            } else if state.request.while_running && !system.is_none_or(running) {
+            } else if grant.has_stopped(system.as_deref(), &runs) {
                 Some("its source has stopped")
             } else if state.request.uses == Some(0) && state.calls.is_empty() {
                 Some("it is used up")
@@ -153,15 +156,15 @@ impl Grants {
 
     /// Removes one, or all.
     pub fn revoke(&mut self, id: Option<u64>) -> Vec<Ended> {
-        self.remove(|state| {
-            id.is_none_or(|id| id == state.id)
+        self.remove(|grant| {
+            id.is_none_or(|id| id == grant.state.id)
                 .then_some("it was revoked")
         })
     }
 
-    fn remove(&mut self, why: impl Fn(&GrantState) -> Option<&'static str>) -> Vec<Ended> {
+    fn remove(&mut self, why: impl Fn(&Grant) -> Option<&'static str>) -> Vec<Ended> {
         let mut ended = Vec::new();
-        self.live.retain(|grant| match why(&grant.state) {
+        self.live.retain(|grant| match why(grant) {
             None => true,
             Some(why) => {
                 let grant = grant.state.clone();
@@ -170,6 +173,21 @@ impl Grants {
             }
         });
         ended
+    }
+}
+
+impl Grant {
+    /// Whether it ends with its source's stop, and that has come: a run that began since is another.
+    /// Without word of the domains nothing has.
+    fn has_stopped(&self, system: Option<&System>, runs: &Runs) -> bool {
+        let goes_on = |system: &System| {
+            let source = DomainName::parse(&self.state.request.source).ok();
+            source.is_some_and(|source| {
+                let domain = system.get(&source);
+                domain.is_some_and(|domain| domain.is_running()) && runs.of(&source) == self.run
+            })
+        };
+        self.state.request.while_running && !system.is_none_or(goes_on)
     }
 }
 

@@ -11,7 +11,8 @@ const SYSTEM: &str = r#"{"domains": {
 
 fn grant(source: &str, target: &str) -> Result<u64, String> {
     let mut grants = Grants::default();
-    grants.set_system(Some(Arc::new(serde_json::from_str(SYSTEM).unwrap())));
+    let system = serde_json::from_str(SYSTEM).unwrap();
+    grants.set_system(Some(Arc::new(system)), Runs::default());
     let request = GrantRequest {
         source: source.into(),
         target: target.into(),

@@ -133,6 +133,7 @@ impl Grants {
             state: state.clone(),
             compiled: Some(Compiled::of_few_rules(policy.clone(), system.clone())),
             policy,
+            run: self.runs.of(&name),
         });
         Ok(state)
     }

@@ -58,7 +58,7 @@ proptest! {
         };
         let system = Some(Arc::new(system));
         let mut grants = Grants::default();
-        grants.set_system(system.clone());
+        grants.set_system(system.clone(), Runs::default());
         let mut plain: Vec<Plain> = Vec::new();
         let (mut now, mut calls) = (start / 1000, 0);
         for step in steps {
@@ -109,7 +109,7 @@ proptest! {
                 Step::Restart => {
                     let states = grants.states(Duration::ZERO);
                     grants = Grants::restored(grants.last(), states);
-                    grants.set_system(system.clone());
+                    grants.set_system(system.clone(), Runs::default());
                 }
             }
             // Whether it is looked at or not changes nothing for whoever asks.
@@ -124,4 +124,55 @@ proptest! {
             }
         }
     }
+}
+
+/// Of a domain that stops and starts at once nobody need hear that it was stopped.
+#[test]
+fn a_grant_for_a_run_of_its_source_is_none_for_the_next() {
+    let document = |domid: u32| {
+        SYSTEM.replacen(
+            "\"Running\"",
+            &format!("\"Running\", \"domid\": {domid}"),
+            1,
+        )
+    };
+    let mut grants = Grants::default();
+    let take = |grants: &mut Grants, domid| {
+        let document = document(domid);
+        let system = serde_json::from_str(&document).unwrap();
+        grants.set_system(
+            Some(Arc::new(system)),
+            Runs::read(document.as_bytes()).unwrap(),
+        );
+    };
+    take(&mut grants, 3);
+    let request = GrantRequest {
+        source: "work".into(),
+        target: "vault".into(),
+        service: "qubes.Gpg".into(),
+        seconds: None,
+        uses: None,
+        while_running: true,
+    };
+    grants
+        .add(request, "root", String::new(), Duration::ZERO)
+        .unwrap();
+    let question = Question {
+        source: "work".into(),
+        intended_target: "vault".into(),
+        service_and_arg: "qubes.Gpg".into(),
+        requested_source: String::new(),
+        assume_yes_for_ask: false,
+        just_evaluate: false,
+    };
+    take(&mut grants, 3);
+    assert!(grants.covering(&question, Duration::ZERO).is_some());
+    take(&mut grants, 4);
+    assert!(grants.covering(&question, Duration::ZERO).is_none());
+    let ended: Vec<_> = grants
+        .expire(Duration::ZERO)
+        .into_iter()
+        .map(|ended| ended.why)
+        .collect();
+    assert_eq!(ended, ["its source has stopped"]);
 }
