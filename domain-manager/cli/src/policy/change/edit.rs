@@ -106,7 +106,14 @@ fn change(
     }
     let copy = Copy::make(path, text)?;
     loop {
-        copy.edit()?;
+        if let Err(failure) = copy.edit() {
+            let untouched = read(&copy.file).is_ok_and(|now| now == text);
+            if untouched {
+                copy.remove();
+                return Err(failure.hint("the policy is as it was"));
+            }
+            return Err(failure);
+        }
         let edited = read(&copy.file)?;
         if edited == text {
             copy.remove();

@@ -38,6 +38,12 @@ pub fn new(set: &Set, word: &str) -> Result<String, Failure> {
             .hint("name it with `0-9`, `a-z`, `_`, `.` and `-`")
             .usage());
     }
+    let read = path.contains('/') || path.ends_with(".policy") || path.ends_with(".test");
+    if !read {
+        eprintln!(
+            "warning: `{path}` counts only where another file includes it: policy files end with `.policy`"
+        );
+    }
     match set.files().contains_key(&path) {
         false => Ok(path),
         true => Err(Failure::new(format!("`{path}` is there already"))

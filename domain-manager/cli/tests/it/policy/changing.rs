@@ -52,6 +52,13 @@ fn a_file_is_edited_and_what_that_changes_is_shown() {
     fixture.editor("true");
     insta::assert_snapshot!(change(&fixture, &["edit", "30-user.policy"]), @"Nothing was changed.");
     fixture.editor("exit 3");
+    insta::assert_snapshot!(change(&fixture, &["edit"]), @r"
+    ! error: the editor `sh $ROOT/editor` failed: exit status: 3
+    ! hint: the policy is as it was
+    [exit code 1]
+    ");
+    assert_eq!(copies(&fixture), Vec::<std::path::PathBuf>::new());
+    fixture.editor("echo '# Half done.' >> $1; exit 3");
     insta::assert_snapshot!(without_number(&change(&fixture, &["edit"])), @r"
     ! error: the editor `sh $ROOT/editor` failed: exit status: 3
     ! hint: the policy is as it was; your text is in $ROOT/bulkhead-policy-N/30-user.policy
@@ -222,6 +229,19 @@ fn a_new_file_is_made_where_none_is() {
     ! hint: name it as in that directory, such as `30-user` or `include/NAME`
     [exit code 2]
     ");
+}
+
+#[test]
+fn a_new_file_that_nobody_reads_by_itself_is_told_so() {
+    let fixture = machine();
+    fixture.write("text", "# Nothing yet.\n");
+    let told = change(&fixture, &["new", "42-x.rules", "--from", "text"]);
+    assert!(
+        told.contains("! warning: `42-x.rules` counts only where another file includes it"),
+        "{told}"
+    );
+    let told = change(&fixture, &["new", "42-x.test", "--from", "text"]);
+    assert!(!told.contains("warning"), "{told}");
 }
 
 #[test]
