@@ -195,7 +195,13 @@ pub fn load_files(paths: &[PathBuf], old: Option<&Path>) -> Result<Policy, Rejec
 /// Where older files lie: for `…/etc/qubes/policy.d`, as for `…/etc/bulkhead/policy.d`, in
 /// `…/etc/qubes-rpc/policy`. The last directory counts, which is that of the configuration.
 fn old_directory(directories: &[Directory]) -> Option<PathBuf> {
-    let configuration = directories.last()?.path.parent()?.parent()?;
+    let last = &directories.last()?.path;
+    // What is above a path that begins here is above here.
+    let whole = match last.is_absolute() {
+        true => last.clone(),
+        false => fs::canonicalize(last).ok()?,
+    };
+    let configuration = whole.parent()?.parent()?;
     Some(configuration.join("qubes-rpc/policy"))
 }
 

@@ -2,6 +2,7 @@
 //! What is wrong with a policy, by its text, in its domains and by its own expectations.
 
 use super::{POLICY, TESTS, offline};
+use crate::fixture::Fixture;
 
 #[test]
 fn a_policy_with_an_error_is_shown_with_line_and_caret() {
@@ -350,4 +351,18 @@ fn lint_is_told_with_the_lines_and_fails_only_when_strict() {
     assert!(!fixture.run(&check).contains("exit code"));
     let files = ["policy", "check", "policy/30-user.policy"];
     insta::assert_snapshot!(fixture.run(&files), @"The policy is valid; rules: 3, files: 1.");
+}
+
+#[test]
+fn older_files_are_found_from_a_directory_that_is_named_from_here() {
+    let fixture = Fixture::alone();
+    fixture.write("etc/qubes/policy.d/35-compat.policy", "!compat-4.0\n");
+    fixture.write("etc/qubes-rpc/policy/old.Service", "$anyvm $anyvm ask\n");
+    for directory in ["etc/qubes/policy.d", "etc/qubes/policy.d/../policy.d"] {
+        let told = fixture.run(&["policy", "check", "--policy", directory]);
+        assert!(
+            told.starts_with("The policy is valid; rules: 1, "),
+            "{told}"
+        );
+    }
 }
