@@ -2,7 +2,8 @@
 //! The settings of the daemon: `/etc/bulkhead/policyd.toml`, and `/etc/bulkhead/quotas.toml`, which
 //! `bulkhead policy quota` writes. Both may be missing.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -160,8 +161,15 @@ impl QuotaFile {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
         let aside = path.with_extension("new");
-        std::fs::write(&aside, format!("{QUOTA_HEAD}{text}"))?;
-        std::fs::rename(aside, path)
+        let written = File::create(&aside).and_then(|mut file| {
+            file.write_all(format!("{QUOTA_HEAD}{text}").as_bytes())?;
+            file.sync_all()
+        });
+        let moved = written.and_then(|()| std::fs::rename(&aside, path));
+        if moved.is_err() {
+            let _ = std::fs::remove_file(aside);
+        }
+        moved
     }
 }
 

@@ -385,6 +385,22 @@ fn a_quota_that_counts_nothing_is_told_or_refused() {
 }
 
 #[test]
+fn of_many_who_set_quotas_at_once_none_undoes_another() {
+    let live = Live::start(DENY);
+    std::thread::scope(|scope| {
+        for n in 0..6 {
+            let live = &live;
+            scope.spawn(move || {
+                let service = format!("quota.Number{n}");
+                let told = live.run(&["quota", "set", "work", &service, "--at-once", "1"]);
+                assert!(told.starts_with("The quota holds from now on."), "{told}");
+            });
+        }
+    });
+    assert_eq!(live.run(&["quota"]).matches("quota.Number").count(), 6);
+}
+
+#[test]
 fn a_trace_ends_when_nobody_reads_it() {
     let live = Live::start(DENY);
     let mut trace = live.command(&["trace", "verdict=deny"]);

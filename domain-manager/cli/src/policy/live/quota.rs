@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bulkhead_policy::System;
 use clap::{Args, Subcommand, ValueHint};
 use comfy_table::{Table, presets};
+use policy_administration::alone_in;
 use policyd::control::{Answer, Request};
 use policyd::{Quota as Limit, QuotaFile, load_live};
 
@@ -212,6 +213,10 @@ fn doubts(client: &Client, quota: &Limit) -> Vec<String> {
 
 fn change(client: &Client, quota: &Limit, set: bool, json: bool) -> Result<u8, Failure> {
     let path = QuotaFile::path(client.layout());
+    let configuration = client.layout().configuration();
+    let _alone = alone_in(&configuration).map_err(|error| {
+        Failure::new(format!("cannot lock {}", configuration.display())).because(&error)
+    })?;
     let file = QuotaFile::load(&path);
     let mut file =
         file.map_err(|error| Failure::new("the quotas there are cannot be read").because(&error))?;
