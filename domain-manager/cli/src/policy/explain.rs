@@ -125,6 +125,12 @@ pub fn explain(client: &Client, asked: &Explain, json: bool) -> Result<u8, Failu
             return Err(Failure::new(format!("that makes no call: {reason}")));
         }
         let mut told = answer.told();
+        let own = asked.policy.directories.is_empty() && asked.policy.old.is_none();
+        if let Some((number, files)) = source::live_generation(client).filter(|_| own) {
+            // Whoever changes a file changes the working copy: what is live is for nobody to edit.
+            told = told.replace(&format!("{}/", files.display()), "");
+            told.push_str(&format!("  live      generation {number}\n"));
+        }
         if live {
             let grants = grants(client, &request);
             let line = |grant| format!("  grant     {}\n", grant_told(grant));

@@ -49,6 +49,13 @@ fn load(directories: &[Directory], old: Option<&Path>) -> Result<Policy, Box<Rej
     .map_err(Box::new)
 }
 
+/// The generation that is live, and where its files lie.
+pub fn live_generation(client: &Client) -> Option<(u64, PathBuf)> {
+    let store = Store::at(client.layout().policy_generations());
+    let number = store.live().ok()??;
+    Some((number, store.files_of(number)))
+}
+
 /// The system's own policy.
 pub fn own(client: &Client, old: Option<&Path>) -> Result<Policy, Failure> {
     let own = load(&Directory::of(client.layout()), old);

@@ -454,6 +454,23 @@ fn explain_knows_the_grant_and_how_to_give_it() {
 }
 
 #[test]
+fn explain_names_files_as_they_are_changed() {
+    let live = Live::start(DENY);
+    let _ = live.run(&["apply", "-m", "as it was"]);
+    insta::assert_snapshot!(live.run(&["explain", "work", "vault", "qubes.Gpg"]), @r"
+    deny
+      rule      qubes.Gpg * work vault deny
+                30-user.policy:1
+      reason    a rule denies the call
+      asked for vault
+      to allow  qubes.Gpg + work vault allow
+                before 30-user.policy:1
+      live      generation 1
+      for now   bulkhead policy grant work vault qubes.Gpg --for 10m
+    ");
+}
+
+#[test]
 fn what_could_never_be_granted_is_refused() {
     let live = Live::start(DENY);
     insta::assert_snapshot!(live.run(&["grant", "work", "vualt", "qubes.Gpg", "--for", "1m"]), @r"
