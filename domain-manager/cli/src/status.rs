@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use bulkhead_admin::Status;
 use bulkhead_policy::Rejected;
@@ -14,6 +15,9 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
 use crate::policy::generation;
+
+/// How long the policy daemon may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 struct Everything {
@@ -81,6 +85,9 @@ fn look(client: &Client) -> Everything {
                 io::ErrorKind::PermissionDenied => {
                     format!("the policy daemon cannot be asked ({told}); run this as root")
                 }
+                io::ErrorKind::TimedOut => {
+                    "the policy daemon runs and says nothing, so every call is refused; restart it: `systemctl restart policyd`".to_owned()
+                }
                 _ => format!(
                     "the policy daemon does not answer, so every call is refused ({told}); start it: `systemctl start policyd`"
                 ),
@@ -131,8 +138,14 @@ fn of_policy(client: &Client, rejected: &Rejected) -> String {
 /// What the policy daemon says of itself.
 fn ask_policyd(client: &Client) -> io::Result<policyd::Status> {
     let mut stream = UnixStream::connect(policyd::status_socket(client.layout()))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    match stream.read_to_end(&mut bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        read => read?,
+    };
     Ok(serde_json::from_slice(&bytes)?)
 }
 
