@@ -90,11 +90,16 @@ impl Live {
 
     /// Asks as a qrexec daemon does.
     pub fn ask(&self, source: &str, target: &str, service: &str) -> String {
-        let socket = Layout::below(self.fixture.path("")).policy_socket();
-        let mut stream = UnixStream::connect(socket).unwrap();
         let question =
             format!("source={source}\nintended_target={target}\nservice_and_arg={service}\n\n");
-        stream.write_all(question.as_bytes()).unwrap();
+        self.tell(&question)
+    }
+
+    /// Tells what a qrexec daemon tells; what is answered.
+    fn tell(&self, text: &str) -> String {
+        let socket = Layout::below(self.fixture.path("")).policy_socket();
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -382,6 +387,31 @@ fn a_quota_that_counts_nothing_is_told_or_refused() {
     *       *           new disposables  60        30     20
     *       *           any target       -         -      1024
     ");
+}
+
+#[test]
+fn a_trace_of_calls_shows_their_ends() {
+    let live = Live::start(DENY);
+    std::thread::scope(|scope| {
+        let trace = scope.spawn(|| live.run(&["trace", "source=work", "--count", "2"]));
+        while !trace.is_finished() {
+            let answer = live.ask("work", "vault", "qubes.Date");
+            let call = answer.lines().find_map(|line| line.strip_prefix("record="));
+            let call = call.expect(&answer);
+            let end = "policy_us=60\nend_us=3000\nhow=exit code 0";
+            live.tell(&format!("record={call}\nsource=work\n{end}\n\n"));
+        }
+        let told = trace.join().unwrap();
+        let (allowed, ended) = told.split_once('\n').unwrap();
+        assert!(
+            allowed.contains("  allow work -> vault qubes.Date"),
+            "{told}"
+        );
+        assert!(
+            ended.contains("  end   of ") && ended.contains("exit code 0"),
+            "{told}"
+        );
+    });
 }
 
 #[test]

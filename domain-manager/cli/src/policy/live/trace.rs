@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `bulkhead policy trace`: decisions as they are made.
 
+use std::collections::HashSet;
 use std::io::BufRead as _;
 use std::time::SystemTime;
 
 use clap::Args;
-use policy_ledger::{Entry, Query};
+use policy_ledger::{Entry, Event, Query};
 use policyd::control::Request;
 use serde::Deserialize;
 
@@ -16,7 +17,7 @@ use crate::list::print_on;
 use crate::policy::arguments::Format;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "The terms are those of `bulkhead policy audit --help`.")]
+#[command(after_long_help = TRACE_HELP)]
 pub struct Trace {
     /// Show only records for which all these terms hold: source=work, verdict=deny …
     #[arg(value_name = "TERM")]
@@ -28,6 +29,10 @@ pub struct Trace {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
+
+const TRACE_HELP: &str = "\
+The terms are those of `bulkhead policy audit --help`. Of a call that is shown the end is shown as well,
+unless a term is about the event.";
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -46,6 +51,9 @@ pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> 
     let json = json || asked.format == Format::Json;
     let mut lines = control::open(client, &Request::Trace)?;
     control::answer(&mut lines)?;
+    // Calls that were shown, and have not ended.
+    let mut open = HashSet::new();
+    let with_ends = !asked.terms.iter().any(|term| term.starts_with("event="));
     let mut shown = 0;
     let mut line = String::new();
     while asked.count.is_none_or(|count| shown < count) {
@@ -58,7 +66,13 @@ pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> 
             }
         }
         match serde_json::from_str(&line) {
-            Ok(Line::Record(entry)) if query.matches(&entry) => {
+            Ok(Line::Record(entry)) if query.matches(&entry) || ends_one_of(&mut open, &entry) => {
+                if with_ends
+                    && let Event::Decision(decision) = &entry.event
+                    && decision.verdict == "allow"
+                {
+                    open.insert(entry.sequence);
+                }
                 shown += 1;
                 let read = match json {
                     true => print_on(&line)?,
@@ -74,4 +88,12 @@ pub fn trace(client: &Client, asked: &Trace, json: bool) -> Result<u8, Failure> 
         }
     }
     Ok(0)
+}
+
+/// Whether a record is the end of one of these calls, which is none of them any more.
+fn ends_one_of(calls: &mut HashSet<u64>, entry: &Entry) -> bool {
+    match &entry.event {
+        Event::Close(close) => calls.remove(&close.call),
+        _ => false,
+    }
 }
