@@ -129,7 +129,7 @@ fn of_policy(client: &Client, rejected: &Rejected) -> String {
         _ => {
             let told = rejected.to_string();
             let first = told.lines().find(|line| line.contains("error: "));
-            let first = first.unwrap_or_default();
+            let first = first.unwrap_or_default().replacen("error: ", "", 1);
             format!("the live policy has errors: {first}")
         }
     }

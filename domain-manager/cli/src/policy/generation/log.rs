@@ -6,7 +6,7 @@ use clap::Args;
 use policy_generations::{Generation, Keys};
 use serde::Serialize;
 
-use super::{failed, owners, store};
+use super::{failed, owners, store, without_generation};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -51,7 +51,7 @@ pub fn log(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
     if json || asked.format == Format::Json {
         print_json(&entries)?;
     } else if entries.is_empty() {
-        print("No generation was applied; what lies in the policy directories is live.\n")?;
+        print(without_generation(&keys))?;
     } else {
         print(&entries.iter().map(listed).collect::<String>())?;
     }

@@ -61,6 +61,17 @@ fn author() -> String {
     })
 }
 
+/// What is live while no generation is.
+fn without_generation(keys: &Keys) -> &'static str {
+    match keys.is_empty() {
+        true => "No generation was applied; what lies in the policy directories is live.\n",
+        false => {
+            "No generation was applied, and nothing else counts where keys are configured: \
+             `bulkhead policy apply -m WHY --sign KEY` makes the working copy live.\n"
+        }
+    }
+}
+
 /// The files that differ between a set and one on the disk.
 pub fn changed(own: &Files, live: &Path) -> Vec<String> {
     let live = read_files(live).unwrap_or_default();

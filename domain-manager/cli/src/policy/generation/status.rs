@@ -5,7 +5,7 @@ use policy_generations::{live_files, read_files};
 use serde::Serialize;
 
 use super::log::Log;
-use super::{changed, failed, owners, store};
+use super::{changed, failed, owners, store, without_generation};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -51,9 +51,7 @@ pub fn status(client: &Client, asked: &Log, json: bool) -> Result<u8, Failure> {
             let sha256 = sha256.as_deref().unwrap_or("unknown");
             format!("Generation {number} is live; SHA-256: {sha256}.\n")
         }
-        (None, _) => {
-            "No generation was applied; what lies in the policy directories is live.\n".to_owned()
-        }
+        (None, _) => without_generation(&keys).to_owned(),
     };
     if !state.changed.is_empty() {
         let changed = state.changed.join(", ");

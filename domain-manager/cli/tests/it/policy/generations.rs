@@ -72,6 +72,13 @@ fn where_keys_are_configured_only_what_is_signed_for_is_live() {
     let fixture = machine();
     let public = fixture.run(&["policy", "new-key", "owner.key"]);
     fixture.write("etc/bulkhead/policy-keys/owner.pub", &public);
+    insta::assert_snapshot!(fixture.run(&["policy", "status"]), @r"
+    No generation was applied, and nothing else counts where keys are configured: `bulkhead policy apply -m WHY --sign KEY` makes the working copy live.
+    Files are signed for by owner.
+    ");
+    let told = fixture.run(&["status"]);
+    let problem = "problem: the live policy has errors: keys are configured, and no generation";
+    assert!(told.contains(problem), "{told}");
     // Neither the working copy nor an unsigned generation.
     let words = [
         "policy",
