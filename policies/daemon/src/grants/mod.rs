@@ -9,6 +9,7 @@
 //! Ends are counted by the time since the machine's start, which nobody can set. Grants are
 //! bound to that start and do not outlive it.
 
+mod ending;
 mod file;
 mod request;
 
@@ -24,6 +25,7 @@ use crate::decide::{Decision, decide};
 use crate::prompts::Runs;
 use crate::wire::Question;
 
+pub(crate) use ending::Ended;
 pub(crate) use file::GrantsFile;
 pub use request::{GrantRequest, LONGEST, NotGranted};
 
@@ -46,13 +48,6 @@ pub struct GrantState {
     pub left: Option<u64>,
     /// The calls that rest on it.
     pub calls: BTreeSet<u64>,
-}
-
-/// A grant that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
-    pub grant: GrantState,
-    pub why: &'static str,
 }
 
 struct Grant {
@@ -134,45 +129,6 @@ impl Grants {
     pub fn of_call(&self, call: u64) -> Option<u64> {
         let rests = |grant: &&Grant| grant.state.calls.contains(&call);
         Some(self.live.iter().find(rests)?.state.id)
-    }
-
-    /// Removes what has ended by now. A grant that is used up stays for the sake of the calls
-    /// that rest on it, as long as it has another end.
-    pub fn expire(&mut self, now: Duration) -> Vec<Ended> {
-        let (system, runs) = (self.system.clone(), self.runs.clone());
-        self.remove(|grant| {
-            let state = &grant.state;
-            if state.is_over(now) {
-                Some("its time is up")
-            } else if grant.has_stopped(system.as_deref(), &runs) {
-                Some("its source has stopped")
-            } else if state.request.uses == Some(0) && state.calls.is_empty() {
-                Some("it is used up")
-            } else {
-                None
-            }
-        })
-    }
-
-    /// Removes one, or all.
-    pub fn revoke(&mut self, id: Option<u64>) -> Vec<Ended> {
-        self.remove(|grant| {
-            id.is_none_or(|id| id == grant.state.id)
-                .then_some("it was revoked")
-        })
-    }
-
-    fn remove(&mut self, why: impl Fn(&Grant) -> Option<&'static str>) -> Vec<Ended> {
-        let mut ended = Vec::new();
-        self.live.retain(|grant| match why(grant) {
-            None => true,
-            Some(why) => {
-                let grant = grant.state.clone();
-                ended.push(Ended { grant, why });
-                false
-            }
-        });
-        ended
     }
 }
 
