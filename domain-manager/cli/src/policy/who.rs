@@ -22,8 +22,8 @@ use crate::list::{print, print_json, without_margins};
 pub struct WhoCan {
     /// The service; with `+ARGUMENT`, with that argument only
     service: String,
-    /// Only calls to this target: a domain, dom0, @dispvm, @default …
-    #[arg(num_args = 2, value_names = ["to", "TARGET"], conflicts_with = "to")]
+    /// Only calls to this target: a domain, dom0, @dispvm, @default …; the word `to` may be left out
+    #[arg(num_args = 1..=2, value_names = ["to", "TARGET"], conflicts_with = "to")]
     of_target: Vec<String>,
     /// The same as `to TARGET`
     #[arg(long, value_name = "TARGET")]
@@ -126,6 +126,7 @@ fn target(asked: &WhoCan) -> Result<Option<&str>, Failure> {
     match &asked.of_target[..] {
         [] => Ok(asked.to.as_deref()),
         [to, target] if to == "to" => Ok(Some(target)),
+        [target] if target != "to" => Ok(Some(target)),
         words => Err(
             Failure::new(format!("`{}` cannot be understood", words.join(" ")))
                 .hint(format!(

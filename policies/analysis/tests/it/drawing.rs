@@ -51,6 +51,21 @@ fn who_may_call_a_service_is_told_with_the_rule() {
 }
 
 #[test]
+fn nobody_is_told_to_call_itself() {
+    let (policy, system) = (policy("t * @anyvm @anyvm ask\n"), system());
+    let found = who_can(&policy, &system, "t", None, Some("work"));
+    assert!(found.iter().any(|access| access.source == "vault"));
+    // It may ask for itself, and is asked where else the call shall go.
+    assert!(found.iter().all(|access| access.source != "work"));
+    let matrix = Matrix::new(&policy, &system, None, None);
+    for (source, cells) in matrix.sources.iter().zip(&matrix.cells) {
+        let own = matrix.targets.iter().position(|target| target == source);
+        let cell = own.map(|own| &cells[own]);
+        assert!(cell.is_none_or(|cell| cell.allow.is_empty() && cell.ask.is_empty()));
+    }
+}
+
+#[test]
 fn a_cell_of_the_table_names_the_services() {
     let (policy, system) = (policy(RULES), system());
     let matrix = Matrix::new(&policy, &system, None, None);

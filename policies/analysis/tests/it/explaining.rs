@@ -46,6 +46,14 @@ fn the_deciding_rule_is_named() {
 }
 
 #[test]
+fn of_dom0_it_is_said_that_it_asks_nobody() {
+    let told = explain(RULES, "dom0", "work", "qubes.Filecopy");
+    let remark = "remark: dom0 asks nobody: its calls are made whatever the rules say\n";
+    assert!(told.contains(remark), "{told}");
+    assert!(!explain(RULES, "work", "dom0", "qubes.Filecopy").contains(remark));
+}
+
+#[test]
 fn a_denial_without_a_rule_names_what_came_near() {
     insta::assert_snapshot!(explain(RULES, "work", "vault", "qubes.Filecopy+x"), @r"
     deny: no rule allows the call

@@ -57,7 +57,11 @@ fn who_may_call_what_is_told_as_lists_tables_and_pictures() {
     WHO   MAY CALL        OF               RULE
     work  qubes.Filecopy  personal  allow  policy/30-user.policy:2
     ");
-    for to in [&["--to", "untrusted"][..], &["to", "untrusted"]] {
+    for to in [
+        &["--to", "untrusted"][..],
+        &["to", "untrusted"],
+        &["untrusted"],
+    ] {
         let asked = [&["who-can", "qubes.Filecopy"], to].concat();
         assert_eq!(run(&asked), "Nobody.\n");
     }
