@@ -133,12 +133,13 @@ fn policy_files_and_generations_are_those_there_are() {
 }
 
 /// What a person would be offered: the line as it is typed so far, and the answers.
-const LINES: [(&str, &[&str]); 5] = [
+const LINES: [(&str, &[&str]); 6] = [
     ("bulkhead start ", &["dom0", "personal", "work"]),
     ("bulkhead start p", &["personal"]),
     ("bulkhead policy explain work personal my", &["my.Service"]),
     ("bulkhead policy edit ", &["30-user"]),
     ("bulkhead policy diff @l", &["@live"]),
+    ("bulkhead policy audit so", &["source="]),
 ];
 
 /// What a shell prints that runs a script, below the fixture's root. A shell that is missing is a
@@ -170,7 +171,7 @@ fn zsh_offers_what_there_is() {
         // As the shell's completion system calls the function: the words, and which is completed.
         let test = format!(
             "compdef() {{ }}\n_files() {{ print files }}\n\
-             compadd() {{ shift; print -l -- ${{(M)@:#${{words[CURRENT]}}*}} }}\n\
+             compadd() {{ while [[ $1 != -- ]]; do shift; done; shift; print -l -- ${{(M)@:#${{words[CURRENT]}}*}} }}\n\
              {script}\n\
              words=(\"${{(@s: :):-{line}}}\"); CURRENT=$#words\n_bulkhead\n"
         );

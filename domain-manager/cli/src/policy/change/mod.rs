@@ -9,6 +9,7 @@ mod rules;
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use policy_administration::Set;
 
@@ -37,7 +38,7 @@ pub struct Changing {
     #[command(flatten)]
     system: SystemFrom,
     /// Make the working copy live at once, as `apply` does; why, for the log
-    #[arg(long, short, conflicts_with = "directory")]
+    #[arg(long, short, conflicts_with = "directory", value_parser = NonEmptyStringValueParser::new())]
     message: Option<String>,
     /// A private key to sign with; several for several owners
     #[arg(long = "sign", value_name = "KEY", requires = "message")]

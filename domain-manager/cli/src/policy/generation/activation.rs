@@ -10,7 +10,7 @@ use policy_generations::{About, SigningKey, Store, StoreError};
 use policy_ledger::rfc3339;
 use policyd::render;
 
-use super::{author, failed, owners, read_again, store};
+use super::{author, failed, owners, read_again, refused, store};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::policy::source;
@@ -86,6 +86,7 @@ pub fn activate(
             "`bulkhead policy diff` shows what the working copy changes by now; the same command again \
              goes on from there",
         ),
+        NotActivated::Store(error) => refused(error),
         _ => failed(&error),
     })?;
     if !only_try {

@@ -55,6 +55,11 @@ so do the newest 50 and all of the last 90 days: `keep` and `days` in the sectio
 In JSON, the answer holds generation, sha256, and live: whether it is, or would be.";
 
 pub fn apply(client: &Client, asked: &Apply, json: bool) -> Result<u8, Failure> {
+    if asked.proposal.is_none() && asked.message.trim().is_empty() {
+        return Err(Failure::new("the log needs a reason")
+            .hint("say why: `-m WHY`")
+            .usage());
+    }
     let [_, own] = client.layout().policy_dirs();
     let directory = asked.directory.as_deref().unwrap_or(&own);
     let old = client.layout().old_policy_dir();

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use policy_generations::{Files, Keys, Store, read_files};
+use policy_generations::{Files, Keys, Store, StoreError, read_files};
 use policyd::control::Request;
 
 use super::live::control;
@@ -29,6 +29,14 @@ fn owners(client: &Client) -> Result<Keys, Failure> {
 
 fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new("the policy stays as it was").because(error)
+}
+
+/// What is said of a store that does not take what was asked for.
+fn refused(error: &StoreError) -> Failure {
+    match error {
+        StoreError::Busy => failed(error).hint("do it again when that is done"),
+        _ => failed(error),
+    }
 }
 
 /// What is live, or would be, as JSON.

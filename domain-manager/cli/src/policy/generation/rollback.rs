@@ -9,7 +9,7 @@ use policy_administration::{alone_in, replace_file};
 use policy_generations::{Files, StoreError, read_files};
 use policy_ledger::rfc3339;
 
-use super::{as_json, author, changed, failed, owners, read_again, store};
+use super::{as_json, author, changed, failed, owners, read_again, refused, store};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::list::{print, print_json};
@@ -69,7 +69,7 @@ pub fn rollback(client: &Client, asked: &Rollback, json: bool) -> Result<u8, Fai
             "whoever owns these files signs the same text anew: put it into the working copy, and then \
              `bulkhead policy apply --sign KEY`",
         ),
-        _ => failed(&error),
+        _ => refused(&error),
     })?;
     read_again(client);
     let changed = asked.to_files.then(|| make_like(&own, &files));

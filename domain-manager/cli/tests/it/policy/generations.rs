@@ -168,6 +168,34 @@ fn owners_sign_where_their_keys_are() {
 }
 
 #[test]
+fn a_generation_has_a_reason_and_waits_for_the_one_before() {
+    let fixture = machine();
+    insta::assert_snapshot!(fixture.run(&["policy", "apply", "-m", " "]), @r"
+    ! error: the log needs a reason
+    ! hint: say why: `-m WHY`
+    [exit code 2]
+    ");
+    let told = fixture.run(&["policy", "edit", "-m", ""]);
+    assert!(
+        told.contains("a value is required for '--message <MESSAGE>'"),
+        "{told}"
+    );
+    let _ = fixture.run(&["policy", "apply", "-m", "first"]);
+    let lock = std::fs::File::open(fixture.path("var/lib/bulkhead/policy/lock")).unwrap();
+    lock.lock().unwrap();
+    for verb in [&["apply", "-m", "second"][..], &["rollback", "1"]] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(fixture.run(&[&["policy"], verb].concat()), @r"
+            ! error: the policy stays as it was
+            ! caused by: another command is changing the policy
+            ! hint: do it again when that is done
+            [exit code 1]
+            ");
+        }
+    }
+}
+
+#[test]
 fn programs_are_told_in_json_what_is_live() {
     let fixture = machine();
     let json = |words: &[&str]| -> serde_json::Value {
