@@ -65,18 +65,18 @@ impl GrantsFile {
 }
 
 impl Grants {
-    /// Those of before a restart. What ends with the source's stop is left out: nobody watched.
+    /// Those of before a restart. What ends with the source's stop is left out where it is not known
+    /// with which: nobody watched.
     pub fn restored(last: u64, states: Vec<GrantState>) -> Self {
         let kept = states
             .into_iter()
-            .filter(|state| !state.request.while_running);
+            .filter(|state| !state.request.while_running || state.run.is_some());
         let live = kept.filter_map(|state| {
             let policy = policy_of(state.id, &state.request).ok()?;
             Some(Grant {
                 state,
                 policy: Arc::new(policy),
                 compiled: None,
-                run: None,
             })
         });
         Self {

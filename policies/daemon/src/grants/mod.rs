@@ -48,6 +48,9 @@ pub struct GrantState {
     pub left: Option<u64>,
     /// The calls that rest on it.
     pub calls: BTreeSet<u64>,
+    /// The run of its source that it ends with, where it ends with one and that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
 }
 
 struct Grant {
@@ -56,8 +59,6 @@ struct Grant {
     policy: Arc<Policy>,
     /// The same in the system as it is, while that is known.
     compiled: Option<Compiled>,
-    /// The run of the source that it ends with, where it ends with one.
-    run: Option<u32>,
 }
 
 /// All grants that have not ended.
@@ -140,7 +141,8 @@ impl Grant {
             let source = DomainName::parse(&self.state.request.source).ok();
             source.is_some_and(|source| {
                 let domain = system.get(&source);
-                domain.is_some_and(|domain| domain.is_running()) && runs.of(&source) == self.run
+                domain.is_some_and(|domain| domain.is_running())
+                    && runs.of(&source) == self.state.run
             })
         };
         self.state.request.while_running && !system.is_none_or(goes_on)

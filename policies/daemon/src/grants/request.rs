@@ -127,13 +127,13 @@ impl Grants {
             until_ms: until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
             left: request.seconds,
             calls: BTreeSet::new(),
+            run: self.runs.of(&name).filter(|_| request.while_running),
             request,
         };
         self.live.push(Grant {
             state: state.clone(),
             compiled: Some(Compiled::of_few_rules(policy.clone(), system.clone())),
             policy,
-            run: self.runs.of(&name),
         });
         Ok(state)
     }

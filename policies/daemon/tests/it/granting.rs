@@ -225,6 +225,33 @@ fn a_grant_while_the_source_runs_ends_with_it() {
 }
 
 #[test]
+fn a_grant_while_the_source_runs_survives_the_daemon_and_not_that_run() {
+    let mut machine = machine();
+    let numbered = |number: u32| {
+        let running = format!("\"domid\": {number}, \"default_dispvm\"");
+        SYSTEM.replacen("\"default_dispvm\"", &running, 1)
+    };
+    machine.manager_dies();
+    machine.manager_answers(&numbered(5));
+    let running = GrantRequest {
+        seconds: None,
+        while_running: true,
+        ..request("qubes.Gpg")
+    };
+    assert_eq!(grant(&machine, running).run, Some(5));
+    for (number, holds) in [(5, true), (6, false)] {
+        machine.child().kill().unwrap();
+        machine.child().wait().unwrap();
+        machine.start();
+        machine.manager_answers(&numbered(number));
+        assert_eq!(allowed(&machine, "qubes.Gpg"), holds, "{number}");
+    }
+    machine.await_record(
+        |event| matches!(event, Event::Act(act) if act.detail.contains("its source has stopped")),
+    );
+}
+
+#[test]
 fn a_grant_survives_the_daemon_and_not_the_machine() {
     let mut machine = machine();
     let thrice = GrantRequest {

@@ -51,7 +51,7 @@ Beside the grants stand the answers of the user that still count. With --json bo
   grant    id, source, target, service; seconds, uses and while_running, the ends it was given, of
            which uses counts down; left, the seconds until its end, and until_ms, the same in
            milliseconds after the machine's start; by and since, who gave it and when; calls, the
-           numbers of those that rest on it
+           numbers of those that rest on it; run, with while_running, the number of its source's run
   answer   source, service; requested, whom the caller asks for; target, where such calls go, or
            null if they are refused; left, the seconds for which it counts, or null until the source
            stops";
