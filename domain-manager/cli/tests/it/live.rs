@@ -377,6 +377,14 @@ fn a_quota_that_counts_nothing_is_told_or_refused() {
       "removed": "wrok qubes.Dat"
     }
     "#);
+    live.fixture
+        .write("etc/bulkhead/quotas.toml", "quota = 1\n");
+    let told = live.run(&["quota"]);
+    assert!(
+        told.starts_with("SOURCE ") && told.contains("! warning: what was set before holds: "),
+        "{told}"
+    );
+    live.fixture.write("etc/bulkhead/quotas.toml", "");
     // What is about less has to come first, or it would never count.
     let _ = live.run(&["quota", "set", "*", "*", "--at-once", "9"]);
     let _ = live.run(&["quota", "set", "work", "qubes.Date", "--at-once", "1"]);

@@ -87,6 +87,9 @@ pub fn quota(client: &Client, asked: &Quota, json: bool) -> Result<u8, Failure> 
 }
 
 fn show(client: &Client, json: bool) -> Result<u8, Failure> {
+    if let Err(error) = QuotaFile::load(&QuotaFile::path(client.layout())) {
+        eprintln!("warning: what was set before holds: {error}");
+    }
     let answer = control::ask(client, &Request::Quotas)?;
     let Answer::Quotas { quotas, usage } = &answer else {
         return Err(control::senseless());
