@@ -49,6 +49,8 @@ impl From<StreamError> for ChannelError {
 
 /// How long a peer may go on speaking to a socket after the end of the conversation.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long a peer of version 2 may take to go by itself.
+const OLD_PEER_GOES: Duration = Duration::from_secs(1);
 /// What a buffer holds at first: most calls never need more, and memory that is not touched
 /// costs no time.
 const SMALL: usize = 4096;
@@ -120,8 +122,25 @@ impl Channel {
     }
 
     /// Closes the channel; a caller who is still speaking may finish its sentence.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        if self.decoder.version() == Some(Version::V2) {
+            self.let_peer_go();
+        }
         self.vchan.finish(LAST_WORDS);
+    }
+
+    /// Waits for the peer to go, and drops what it still says. Qubes' programs of version 2 fail when they find the
+    /// channel closed at the end of their input, and never read the exit code that is there.
+    fn let_peer_go(&mut self) {
+        let deadline = Instant::now() + OLD_PEER_GOES;
+        while self.vchan.state() == State::Connected {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.vchan.read(&mut self.inbox) {
+                Ok(1..) if !left.is_zero() => {}
+                Ok(0) if self.vchan.wait(Some(left)).unwrap_or(false) => {}
+                _ => return,
+            }
+        }
     }
 
     /// The descriptor that becomes readable when anything happens on the vchan.

@@ -97,6 +97,10 @@ fn an_agent_serves_a_dom0_that_knows_only_version_2() {
         }
     };
     assert_eq!((output, code), (20000, vec![7, 0, 0, 0]));
+    // Such a caller would fail, and say so, if the channel were closed when its input ends.
+    let closed = data.wait(Some(Duration::from_millis(100))).unwrap();
+    assert!(!closed, "{:?}", data.state());
+    say(&mut data, &Stream::Stdin.end());
     drop(data);
     let over = terminated(route)[HEADER_LEN..].to_vec();
     let told = (Kind::ConnectionTerminated as u32, over);
