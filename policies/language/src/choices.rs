@@ -77,12 +77,12 @@ impl<'a> Choices<'a> {
             self.own = into;
         }
         match pattern {
-            Pattern::Any => {
-                self.dom0 = into;
-                self.domains.fill(into);
-                self.disposables.fill(into);
-            }
-            Pattern::AnyVm => {
+            Pattern::Any | Pattern::AnyVm => {
+                self.dom0 = if *pattern == Pattern::Any {
+                    into
+                } else {
+                    self.dom0
+                };
                 self.domains.fill(into);
                 self.disposables.fill(into);
             }
@@ -114,15 +114,13 @@ impl<'a> Choices<'a> {
     }
 
     fn apply_domain(&mut self, pattern: &DomainPattern, into: bool) {
-        if let Some(at) = self.position(pattern) {
-            self.domains[at] = into;
-        }
+        let choice = self.position(pattern).map(|at| &mut self.domains[at]);
+        choice.into_iter().for_each(|choice| *choice = into);
     }
 
     fn apply_disposable(&mut self, pattern: &DomainPattern, into: bool) {
-        if let Some(at) = self.position(pattern) {
-            self.disposables[at] = into;
-        }
+        let choice = self.position(pattern).map(|at| &mut self.disposables[at]);
+        choice.into_iter().for_each(|choice| *choice = into);
     }
 
     fn position(&self, pattern: &DomainPattern) -> Option<usize> {

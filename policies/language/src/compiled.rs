@@ -63,7 +63,7 @@ impl Compiled {
             let row = bound.target(target, at, caller);
             let target =
                 row.unwrap_or_else(|| Row::Any(index.meaning_target(target, caller, system)));
-            index.first_of(&call.service, &source, &target)
+            index.first(&call.service, &source, &target)
         })
     }
 }

@@ -153,21 +153,8 @@ impl Index {
         groups.map(move |group| (&group.any_argument, group.by_argument.get(argument)))
     }
 
-    /// The first rule that matches.
-    pub(crate) fn first(
-        &self,
-        service: &Service,
-        caller: &Caller<'_>,
-        target: &Target,
-        system: &System,
-    ) -> Option<Numbered> {
-        let source = Row::Any(self.meaning_caller(caller));
-        let target = Row::Any(self.meaning_target(target, caller, system));
-        self.first_of(service, &source, &target)
-    }
-
     /// The first rule about a service that is in both rows.
-    pub(crate) fn first_of(
+    pub(crate) fn first(
         &self,
         service: &Service,
         source: &Row<'_>,

@@ -11,6 +11,7 @@ use crate::choices;
 use crate::files::{Includes, NoIncludes, PolicyFile};
 use crate::index::Index;
 use crate::parser;
+use crate::places::Row;
 use crate::relay::Relay;
 use crate::rule::{Action, Options, Rule};
 use crate::rules::{Brief, HeldRule, Numbered};
@@ -88,7 +89,9 @@ impl Policy {
     /// does so faster with [`Compiled`](crate::Compiled).
     pub fn evaluate(&self, system: &System, call: &Call) -> Verdict {
         self.decide(system, call, |caller, target, _| {
-            self.index.first(&call.service, caller, target, system)
+            let source = Row::Any(self.index.meaning_caller(caller));
+            let target = Row::Any(self.index.meaning_target(target, caller, system));
+            self.index.first(&call.service, &source, &target)
         })
     }
 

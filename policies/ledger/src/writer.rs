@@ -153,6 +153,8 @@ impl Ledger {
             event: &'a Event,
         }
         let exact = rfc3339(now);
+        // What a disposable did, and when, is nobody's business.
+        let hour = format!("{}:00:00.000000Z", &exact[..13]);
         let mut head = self.head;
         self.buffer.clear();
         for event in events {
@@ -160,20 +162,11 @@ impl Ledger {
             let from = self.buffer.len();
             let line = Line {
                 sequence: head.sequence,
-                time: &exact,
+                time: match event {
+                    Event::Private => &hour,
+                    _ => &exact,
+                },
                 event,
-            };
-            let hour;
-            let line = match event {
-                // What a disposable did, and when, is nobody's business.
-                Event::Private => {
-                    hour = format!("{}:00:00.000000Z", &exact[..13]);
-                    Line {
-                        time: &hour,
-                        ..line
-                    }
-                }
-                _ => line,
             };
             serde_json::to_writer(&mut self.buffer, &line)
                 .map_err(|e| LedgerError::Write(e.into()))?;

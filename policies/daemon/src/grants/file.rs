@@ -55,7 +55,7 @@ impl GrantsFile {
     pub fn save(&self, grants: &Grants) -> io::Result<()> {
         let content = Content {
             boot: self.boot.clone(),
-            last: grants.last(),
+            last: grants.last,
             grants: grants.states(Duration::ZERO),
         };
         let aside = self.path.with_extension("new");

@@ -64,6 +64,7 @@ struct Grant {
 /// All grants that have not ended.
 #[derive(Default)]
 pub(crate) struct Grants {
+    /// The number of the last that was given.
     last: u64,
     live: Vec<Grant>,
     system: Option<Arc<System>>,
@@ -83,20 +84,14 @@ impl Grants {
         }
     }
 
-    /// The number of the last that was given.
-    pub fn last(&self) -> u64 {
-        self.last
-    }
-
     /// The first grant that allows a call, with the permission.
     pub fn covering(&self, question: &Question, now: Duration) -> Option<(u64, Decision)> {
-        self.live.iter().find_map(|grant| {
-            let usable = !grant.state.is_over(now)
+        let usable = |grant: &&Grant| {
+            !grant.state.is_over(now)
                 && grant.state.request.uses != Some(0)
-                && !grant.has_stopped(self.system.as_deref(), &self.runs);
-            if !usable {
-                return None;
-            }
+                && !grant.has_stopped(self.system.as_deref(), &self.runs)
+        };
+        self.live.iter().filter(usable).find_map(|grant| {
             let decision = decide(grant.compiled.as_ref(), question);
             let id = grant.state.id;
             decision.is_allowed().then(|| (id, decision.by_grant(id)))

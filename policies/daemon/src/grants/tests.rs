@@ -108,7 +108,7 @@ proptest! {
                 }
                 Step::Restart => {
                     let states = grants.states(Duration::ZERO);
-                    grants = Grants::restored(grants.last(), states);
+                    grants = Grants::restored(grants.last, states);
                     grants.set_system(system.clone(), Runs::default());
                 }
             }
