@@ -43,11 +43,14 @@ pub fn print(sites: &[Site]) {
     }
 }
 
-/// As many calls at one time as are promised, from guest to guest.
-pub fn make(site: &Site) {
+/// As many calls at one time as are promised, from guest to guest. Returns how many came to nothing, which
+/// none of ours may.
+pub fn make(site: &Site) -> usize {
     let (_, client) = KINDS[1];
     let made = crowd(|| client(site), 1000, 1000);
-    assert_eq!((made.failed, made.lost), (0, 0), "{}", site.logs());
+    let nothing = made.failed + made.lost;
+    assert!(nothing == 0 || site.name == "reference", "{}", site.logs());
+    nothing
 }
 
 struct Crowd {

@@ -23,8 +23,11 @@ pub fn print(sites: &[Site]) {
             }
         };
         held("at first");
-        crowd::make(site);
+        let failed = crowd::make(site);
         held("after 1000 calls at once");
+        if failed > 0 {
+            println!("  of these calls {failed} failed");
+        }
         thread::sleep(REST);
         held("at rest again");
     }
