@@ -44,33 +44,8 @@ fn on_a_terminal(guests: &Guests, words: &str) -> String {
 }
 
 #[test]
-fn of_a_call_that_was_refused_no_reason_is_made_up() {
+fn a_call_without_a_target_that_was_refused_names_the_default_domain() {
     let guests = guests();
-    assert_snapshot!(told(&guests.run("bulkhead-copy", &["forbidden", "a.txt"])), @"
-    exit 126
-    Request refused
-    error: OWN could not copy files to forbidden
-    hint: dom0's log says why
-    ");
-    assert_snapshot!(told(&guests.run("bulkhead-move", &["forbidden", "a.txt"])), @"
-    exit 126
-    Request refused
-    error: OWN could not move files to forbidden
-    hint: dom0's log says why
-    ");
-    let open = |what| told(&guests.run("bulkhead-open", &["--domain", "forbidden", what]));
-    assert_snapshot!(open("a.txt"), @"
-    exit 126
-    Request refused
-    error: a.txt is not open in forbidden
-    hint: dom0's log says why
-    ");
-    assert_snapshot!(open("https://example.org"), @"
-    exit 126
-    Request refused
-    error: the page is not open in forbidden
-    hint: dom0's log says why
-    ");
     assert_snapshot!(told(&guests.run("bulkhead-copy", &["@default", "a.txt"])), @"
     exit 126
     Request refused
